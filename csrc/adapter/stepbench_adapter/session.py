@@ -1,0 +1,175 @@
+"""One open engine: opening, submitting, ending and controlling requests."""
+
+import json
+import sys
+import time
+
+from . import describe
+
+# The parts of RequestStateStats that travel, in the order of the shim's rows:
+# (vllm/v1/metrics/stats.py). arrival_time and first_token_latency are wall
+# clock, the *_ts fields CLOCK_MONOTONIC; all are seconds.
+STATS = (
+    "arrival_time",
+    "queued_ts",
+    "scheduled_ts",
+    "first_token_ts",
+    "last_token_ts",
+    "first_token_latency",
+    "num_generation_tokens",
+)
+STATS_WIDTH = 10  # SB_STATS
+
+
+def stats_row(metrics, cached_tokens):
+    if metrics is None:
+        row = [0.0] * len(STATS) + [float(cached_tokens or 0), 0.0]
+    else:
+        row = [float(getattr(metrics, name)) for name in STATS]
+        row += [float(cached_tokens or 0), float(metrics.is_corrupted)]
+    return tuple(row + [0.0] * (STATS_WIDTH - len(row)))
+
+
+def say(text):
+    print(f"stepbench: {text}", file=sys.stderr, flush=True)
+
+
+def engine_args(config):
+    """EngineArgs as keyword arguments; absent numbers stay vLLM's default."""
+    model = config["model"]
+    args = {
+        "model": model["path"],
+        "seed": config.get("seed", 0),
+        "enable_prefix_caching": config.get("prefix_caching", False),
+        "async_scheduling": False,  # one step() is one forward pass
+        "generation_config": "vllm",
+        "disable_log_stats": False,
+    }
+    if model.get("synthetic"):
+        args["load_format"] = "dummy"
+    for key, name in (
+        ("dtype", "dtype"),
+        ("max_model_len", "max_model_len"),
+        ("max_num_seqs", "max_num_seqs"),
+        ("max_num_batched_tokens", "max_num_batched_tokens"),
+        ("kv_cache_bytes", "kv_cache_memory_bytes"),
+        ("enforce_eager", "enforce_eager"),
+        ("skip_tokenizer", "skip_tokenizer_init"),
+    ):
+        if config.get(key):
+            args[name] = config[key]
+    args.update(config.get("extra") or {})
+    return args
+
+
+def open_session(text):
+    config = json.loads(text)
+    start = time.monotonic()
+    say("importing vLLM")
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    from .probe import Probe
+
+    say(f"opening {config['model']['name']}")
+    engine = LLMEngine.from_engine_args(EngineArgs(**engine_args(config)))
+    session = Session(engine, Probe(engine), audit=config.get("audit", False))
+    facts = describe.engine(engine, open_s=time.monotonic() - start)
+    session.info = json.dumps(facts)
+    say(f"engine open after {facts['open_s']:.1f} s")
+    return session
+
+
+class Session:
+    """What the shim binds to: see bind() in csrc/src/engine.c."""
+
+    def __init__(self, engine, probe, audit):
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+        self.engine = engine
+        self.probe = probe
+        self.info = "{}"
+        self.audited = {} if audit else None
+        self.step = engine.step
+        self.after = probe.fill
+        self.counters = probe.cells
+        self.set_limits = probe.set_limits
+        self._sampling = SamplingParams
+        self._delta = RequestOutputKind.DELTA
+        self._detokenize = engine.tokenizer is not None
+
+    def params(self, text):
+        return [self._params(**p) for p in json.loads(text)]
+
+    def _params(self, stop=None, **fields):
+        """SamplingParams, or the exception they raised: it refuses the requests
+        that use them, not the others of their batch."""
+        try:
+            return self._sampling(
+                stop=stop,
+                # Text is made from token ids elsewhere; only stop strings need it here.
+                detokenize=bool(stop) and self._detokenize,
+                output_kind=self._delta,
+                **fields,
+            )
+        except (TypeError, ValueError) as e:
+            return e
+
+    def submit(self, request_id, tokens, params, arrival_time):
+        if isinstance(params, Exception):
+            raise params
+        self.engine.add_request(
+            str(request_id),
+            {"type": "token", "prompt_token_ids": tokens},
+            params,
+            arrival_time=arrival_time,
+        )
+
+    def finish(self, output):
+        if self.audited is not None:
+            self.audited[output.request_id] = output.metrics
+        return stats_row(output.metrics, output.num_cached_tokens)
+
+    def call(self, method, args):
+        handler = getattr(self, "do_" + method, None)
+        if handler is None:
+            raise ValueError(f"no control method {method!r}")
+        return json.dumps(handler(json.loads(args)))
+
+    def do_abort(self, ids):
+        """Ends requests; answers {id: stats row} as far as each had come."""
+        wanted, rows = {str(i) for i in ids}, {}
+        for state in self.engine.output_processor.request_states.values():
+            if state.external_req_id in wanted:
+                rows[state.external_req_id] = stats_row(state.stats, state.num_cached_tokens)
+        self.engine.abort_request(list(wanted))
+        return rows
+
+    def do_audit(self, _):
+        """RequestStateStats of all requests ended so far, floats as hex, so that
+        a reader can compare bits."""
+        if self.audited is None:
+            raise ValueError("the engine was not opened with audit")
+        return {
+            i: {name: float(getattr(m, name)).hex() for name in STATS}
+            for i, m in self.audited.items()
+        }
+
+    def do_reset_prefix_cache(self, _):
+        return self.engine.reset_prefix_cache()
+
+    def do_threads(self, _):
+        return describe.threads()
+
+    def do_shutdown(self, _):
+        """Ends executors and process groups; the interpreter itself stays up,
+        because finalizing it with torch loaded can crash."""
+        import atexit
+        import logging
+
+        self.engine.engine_core.shutdown()
+        atexit._run_exitfuncs()
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return True

@@ -1,0 +1,249 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrStopped ends a run that was told to stop; what it delivered is valid.
+var ErrStopped = errors.New("stopped")
+
+const (
+	flushEveryNs = 100e6 // at most ten batches a second
+	heartbeatNs  = 1e9   // a batch without records shows that the loop is alive
+	longestSleep = 20 * time.Millisecond
+	startLeadNs  = 2e6 // so that the first arrival is not late by construction
+)
+
+// Loop executes plans on a Stepper: it admits every request that has arrived,
+// steps, and collects what came back. It sleeps only while the engine is empty,
+// so admission is quantised by steps, as in a real server's engine loop.
+// It runs on the caller's goroutine and thread.
+type Loop struct {
+	stepper Stepper
+	clock   Clock
+	// stopped is polled once per step and while sleeping.
+	stopped func() bool
+}
+
+// NewLoop returns a loop over s. stopped ends a run early; nil means never.
+func NewLoop(s Stepper, stopped func() bool) *Loop {
+	return newLoop(s, newSystemClock(s.NowNs), stopped)
+}
+
+func newLoop(s Stepper, c Clock, stopped func() bool) *Loop {
+	if stopped == nil {
+		stopped = func() bool { return false }
+	}
+	return &Loop{stepper: s, clock: c, stopped: stopped}
+}
+
+// Run executes plan and hands records to sink. It returns ErrStopped when told
+// to stop; requests in flight are then aborted and delivered as far as they
+// had come, as they are when a step fails.
+func (l *Loop) Run(plan Plan, sink Sink) error {
+	r := newRun(l, plan, sink)
+	err := r.loop()
+	if err != nil {
+		// A broken engine breaks the abort as well: the first error says why.
+		if aborted := r.abandon(); errors.Is(err, ErrStopped) {
+			err = errors.Join(err, aborted)
+		}
+	}
+	return errors.Join(err, r.flush())
+}
+
+// run is the state of one plan in execution.
+type run struct {
+	*Loop
+	plan    Plan
+	sink    Sink
+	startNs int64
+	next    int // first arrival not admitted
+	index   int64
+
+	inFlight  map[int64]*RequestResult
+	batch     Batch
+	progress  Progress
+	flushedNs int64
+}
+
+func newRun(l *Loop, plan Plan, sink Sink) *run {
+	start := l.clock.NowNs() + startLeadNs
+	return &run{
+		Loop: l, plan: plan, sink: sink, startNs: start, flushedNs: start,
+		inFlight: map[int64]*RequestResult{},
+		progress: Progress{Total: len(plan.Arrivals)},
+	}
+}
+
+func (r *run) loop() error {
+	for {
+		if r.stopped() {
+			return ErrStopped
+		}
+		if err := r.admit(); err != nil {
+			return err
+		}
+		if len(r.inFlight) > 0 {
+			if err := r.step(); err != nil {
+				return err
+			}
+		} else if r.next == len(r.plan.Arrivals) {
+			return nil
+		} else {
+			wait := time.Duration(r.arrivalNs(r.next) - r.clock.NowNs())
+			r.clock.Sleep(max(0, min(wait, longestSleep)))
+		}
+		if err := r.flushIfDue(); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *run) arrivalNs(i int) int64 { return r.startNs + r.plan.Arrivals[i].OffsetNs }
+
+// admit submits every request that has arrived and fits the concurrency limit.
+func (r *run) admit() error {
+	now, first := r.clock.NowNs(), r.next
+	room := len(r.plan.Arrivals)
+	if r.plan.MaxConcurrency > 0 {
+		room = r.plan.MaxConcurrency - len(r.inFlight)
+	}
+	for r.next < len(r.plan.Arrivals) && r.next-first < room && r.arrivalNs(r.next) <= now {
+		r.next++
+	}
+	if r.next == first {
+		return nil
+	}
+	return r.submit(r.plan.Arrivals[first:r.next], first)
+}
+
+// submit hands requests to the engine. vLLM gets the scheduled arrival's image
+// on the wall clock, so that its own first_token_latency counts from there too.
+func (r *run) submit(arrivals []Arrival, first int) error {
+	reqs := make([]Request, len(arrivals))
+	walls := make([]int64, len(arrivals))
+	for i := range arrivals {
+		res := &RequestResult{
+			ID: arrivals[i].ID, PromptTokens: int32(len(arrivals[i].Prompt)),
+			ArrivalNs: r.arrivalNs(first + i), AdmitNs: r.clock.NowNs(),
+		}
+		if r.plan.MaxConcurrency > 0 { // a closed loop has no schedule
+			res.ArrivalNs = res.AdmitNs
+		}
+		res.AnchorNs, res.AnchorUnixNs = res.AdmitNs, r.clock.UnixNs()
+		if _, double := r.inFlight[res.ID]; double {
+			return fmt.Errorf("request id %d is in flight already: ids must be unique", res.ID)
+		}
+		reqs[i], walls[i] = arrivals[i].Request, res.AnchorUnixNs+res.ArrivalNs-res.AnchorNs
+		r.inFlight[res.ID] = res
+	}
+	r.progress.Admitted += len(reqs)
+	refused, err := r.stepper.Submit(reqs, walls)
+	for i, why := range refused {
+		r.refuse(reqs[i].ID, why)
+	}
+	return err
+}
+
+func (r *run) refuse(id int64, why error) {
+	res := r.inFlight[id]
+	res.Finish, res.Error = FinishError, why.Error()
+	r.end(res)
+}
+
+func (r *run) step() error {
+	s, err := r.stepper.Step(Limits{})
+	if err != nil {
+		return err
+	}
+	s.Index = r.index
+	r.index++
+	r.batch.Steps = append(r.batch.Steps, s.Step)
+	for i := range s.Outputs {
+		r.collect(&s.Outputs[i], s)
+	}
+	return nil
+}
+
+func (r *run) collect(o *Output, s StepResult) {
+	res := r.inFlight[o.ID]
+	if res == nil {
+		return // ended in an earlier step: the engine only confirms it
+	}
+	for range o.TokenLen {
+		res.TokenNs = append(res.TokenNs, s.ExitNs)
+	}
+	res.OutputTokens += o.TokenLen
+	r.progress.OutputTokens += int64(o.TokenLen)
+	if r.plan.KeepTokens {
+		res.Tokens = append(res.Tokens, s.Tokens[o.TokenOff:o.TokenOff+o.TokenLen]...)
+	}
+	if o.Finish != Unfinished {
+		res.Finish, res.DeliveredNs = o.Finish, s.ExitNs
+		res.take(&o.Stats)
+		r.end(res)
+	}
+}
+
+// take stores vLLM's own statistics, each rounded to ns once.
+func (res *RequestResult) take(s *RequestStats) {
+	res.EngineUnixNs = ns(s.ArrivalS)
+	res.QueuedNs, res.ScheduledNs = ns(s.QueuedS), ns(s.ScheduledS)
+	res.FirstTokenNs, res.LastTokenNs = ns(s.FirstTokenS), ns(s.LastTokenS)
+	res.EngineTTFTNs = ns(s.FirstTokenLatencyS)
+	res.EngineOutputs, res.CachedTokens = s.GenerationTokens, s.CachedTokens
+	res.Corrupted = s.Corrupted
+}
+
+func (r *run) end(res *RequestResult) {
+	if res.Finish == FinishStop || res.Finish == FinishLength {
+		r.progress.Finished++
+	} else {
+		r.progress.Failed++
+	}
+	delete(r.inFlight, res.ID)
+	r.batch.Requests = append(r.batch.Requests, *res)
+}
+
+// abandon aborts what is in flight and records how far it had come. A broken
+// engine cannot say; the Go side's own facts are then all there is.
+func (r *run) abandon() error {
+	if len(r.inFlight) == 0 {
+		return nil
+	}
+	ids := make([]int64, 0, len(r.inFlight))
+	for id := range r.inFlight {
+		ids = append(ids, id)
+	}
+	stats, err := r.stepper.Abort(ids)
+	for _, id := range ids {
+		res := r.inFlight[id]
+		res.Finish = FinishAbort
+		if s, ok := stats[id]; ok {
+			res.take(&s)
+		}
+		r.end(res)
+	}
+	return err
+}
+
+func (r *run) flushIfDue() error {
+	since := r.clock.NowNs() - r.flushedNs
+	busy := len(r.batch.Steps)+len(r.batch.Requests) > 0
+	if since < flushEveryNs || !busy && since < heartbeatNs {
+		return nil
+	}
+	return r.flush()
+}
+
+func (r *run) flush() error {
+	now := r.clock.NowNs()
+	r.progress.ElapsedNs = now - r.startNs
+	b := r.batch
+	b.StartNs, b.Progress = r.startNs, r.progress
+	r.batch, r.flushedNs = Batch{}, now
+	return r.sink(b)
+}

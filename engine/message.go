@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"errors"
+
+	"stepbench/bridge"
+)
+
+// command is what the parent asks of a worker. Exactly one field is set.
+type command struct {
+	Open  *openCommand
+	Run   *Plan
+	Call  *callCommand
+	Stop  bool // end the plan in execution; may arrive at any time
+	Close bool
+}
+
+type openCommand struct {
+	Config []byte // JSON of Config: its Extra holds values of any type
+	Host   Host
+}
+
+type callCommand struct {
+	Method string
+	Args   []byte // JSON
+}
+
+// report is what a worker says. A batch comes while a plan runs; every other
+// command is answered by exactly one report with Done set.
+type report struct {
+	Done  bool
+	Info  *Info
+	Batch *Batch
+	Reply []byte // JSON
+	Err   *wireError
+}
+
+// wireError is an error with what survives the pipe.
+type wireError struct {
+	Text      string
+	Stopped   bool
+	Type      string // of a Python exception, else empty
+	Message   string
+	Traceback string
+}
+
+func toWire(err error) *wireError {
+	if err == nil {
+		return nil
+	}
+	w := &wireError{Text: err.Error(), Stopped: errors.Is(err, ErrStopped)}
+	var python *bridge.PythonError
+	if errors.As(err, &python) {
+		w.Type, w.Message, w.Traceback = python.Type, python.Message, python.Traceback
+	}
+	return w
+}
+
+// Error implements error.
+func (w *wireError) Error() string { return w.Text }
+
+// Unwrap gives back the error that callers branch on.
+func (w *wireError) Unwrap() error {
+	switch {
+	case w.Stopped:
+		return ErrStopped
+	case w.Type != "":
+		return &bridge.PythonError{Type: w.Type, Message: w.Message, Traceback: w.Traceback}
+	}
+	return nil
+}

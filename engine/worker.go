@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+)
+
+// Worker is the far side of [Remote]: it serves one engine over a pair of
+// pipes. Serve must run on the process's main thread, locked.
+type Worker struct {
+	// Open makes the engine; OpenLocal in the product.
+	Open func(Config, Host) (Stepper, error)
+	// Orphaned runs when the parent is gone. It must not return.
+	Orphaned func()
+
+	stop   atomic.Bool
+	engine Stepper
+	out    chan report
+	failed chan error
+}
+
+// workerHeapLimit bounds Go's heap while the collector is off during a plan.
+const workerHeapLimit = 1 << 30
+
+// Serve executes commands from in and reports to out until told to close.
+func (w *Worker) Serve(in io.Reader, out io.Writer) error {
+	commands := make(chan command)
+	w.out, w.failed = make(chan report, 64), make(chan error, 1)
+	go w.read(in, commands)
+	go w.write(out)
+	for c := range commands {
+		if c.Close {
+			return w.close()
+		}
+		w.out <- w.execute(c)
+	}
+	return errors.New("the parent closed its pipe")
+}
+
+// read decodes commands. Stop is acted on at once, since the main thread is
+// inside a plan then. Without a parent there is nobody to report to.
+func (w *Worker) read(in io.Reader, commands chan<- command) {
+	for {
+		var c command
+		if err := readFrame(in, &c); err != nil {
+			w.Orphaned()
+		}
+		if c.Stop {
+			w.stop.Store(true)
+			continue
+		}
+		if c.Run != nil {
+			w.stop.Store(false) // before any later Stop can arrive
+		}
+		commands <- c
+	}
+}
+
+// write encodes reports away from the engine's thread.
+func (w *Worker) write(out io.Writer) {
+	var err error
+	for r := range w.out {
+		if err == nil {
+			err = writeFrame(out, r)
+		}
+	}
+	w.failed <- err
+}
+
+func (w *Worker) execute(c command) report {
+	switch {
+	case c.Open != nil:
+		info, err := w.open(c.Open)
+		return report{Done: true, Info: info, Err: toWire(err)}
+	case w.engine == nil:
+		return report{Done: true, Err: toWire(errors.New("no engine is open"))}
+	case c.Run != nil:
+		return report{Done: true, Err: toWire(w.run(*c.Run))}
+	case c.Call != nil:
+		var reply json.RawMessage
+		err := w.engine.Call(c.Call.Method, json.RawMessage(c.Call.Args), &reply)
+		return report{Done: true, Reply: reply, Err: toWire(err)}
+	}
+	return report{Done: true, Err: toWire(errors.New("empty command"))}
+}
+
+func (w *Worker) open(c *openCommand) (*Info, error) {
+	if w.engine != nil {
+		return nil, errors.New("an engine is open already: a worker holds one")
+	}
+	var cfg Config
+	if err := json.Unmarshal(c.Config, &cfg); err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	e, err := w.Open(cfg, c.Host)
+	if err != nil {
+		return nil, err
+	}
+	w.engine = e
+	info := e.Info()
+	return &info, nil
+}
+
+// run executes a plan with Go's collector off: a collection would take the
+// processor from the step being timed.
+func (w *Worker) run(plan Plan) error {
+	percent := debug.SetGCPercent(-1)
+	limit := debug.SetMemoryLimit(workerHeapLimit)
+	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
+	loop := NewLoop(w.engine, w.stop.Load)
+	return loop.Run(plan, func(b Batch) error {
+		w.out <- report{Batch: &b}
+		return nil
+	})
+}
+
+func (w *Worker) close() error {
+	var err error
+	if w.engine != nil {
+		err = w.engine.Close()
+	}
+	w.out <- report{Done: true, Err: toWire(err)}
+	close(w.out)
+	return errors.Join(err, <-w.failed)
+}
+
+// KillGroup ends this process and, when it leads its process group, all that
+// it started. It does not return.
+func KillGroup() {
+	if syscall.Getpgrp() == os.Getpid() {
+		_ = syscall.Kill(0, syscall.SIGKILL)
+	}
+	os.Exit(1)
+}
