@@ -1,0 +1,139 @@
+# make help lists the targets. Everything that is built lands in out/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN     := $(CURDIR)/.venv/bin
+VENV    := .venv/stepbench-setup
+STAGES  := build/setup/stages.sh
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# purego loads the shim, but go-nvml is cgo. It leaves NVML's symbols open until
+# they are called: a linker that binds eagerly would end the program at start on
+# a machine without the driver.
+export CGO_ENABLED := 1
+GO_LINK := -extldflags=-Wl,-z,lazy
+GOTEST  := go test -ldflags "$(GO_LINK)"
+
+# Folders with our own sources.
+SOURCES := $(filter-out out/ models/ results/,$(wildcard */))
+SCRIPTS := .ci/run $(shell find $(SOURCES) -name '*.sh')
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
+
+.PHONY: help setup lock build shim binary model vllm-source bench bench-run test test-shim test-go test-race \
+	test-checkptr test-vllm race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+## set-up and build
+
+setup: ## .venv with Python, vLLM and the build tools, from the lock; does nothing the second time
+	@build/setup/setup.sh
+
+$(VENV): requirements/cpu.txt requirements/cuda.txt build/setup/setup.sh
+	@build/setup/setup.sh
+
+lock: $(VENV) ## write requirements/cpu.txt and cuda.txt again from the *.in files (LOCK_FLAGS=--upgrade for newer versions)
+	@for device in cpu cuda; do \
+	  echo "lock: requirements/$$device.txt"; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes $(LOCK_FLAGS) \
+	    --override requirements/overrides.txt --custom-compile-command 'make lock' \
+	    --output-file requirements/$$device.txt requirements/$$device.in; \
+	done
+
+build: ## set up, then build out/libstepbench.so and out/stepbench
+	+@$(STAGES) "make build" setup shim binary
+
+shim: $(VENV)
+	@$(CMAKE) -B out/cmake
+	@$(BIN)/cmake --build out/cmake
+
+# The version comes from git describe alone, so a checkout that git distrusts still builds.
+binary:
+	go build -buildvcs=false -ldflags "-X main.version=$(VERSION) $(GO_LINK)" -o out/stepbench ./cmd/stepbench
+
+model: $(VENV) ## real SmolLM2-135M-Instruct in models/smollm2-135m-instruct
+	@build/model/fetch.sh
+
+vllm-source: $(VENV) ## the vLLM source tree that the installed vLLM was built from, in out/vllm-source
+	@build/setup/vllm-source.sh
+
+## run and test
+
+bench: ## build, then run the benchmark on preset gpt2 with real vLLM
+	+@$(STAGES) "make bench" setup shim binary bench-run
+
+bench-run:
+	out/stepbench run --model gpt2 --requests 24 --rate 2 --pattern poisson --input-len 128 --output-len 16
+
+test: ## build, check and run all tests, real vLLM included
+	+@$(STAGES) "make test" setup shim binary model check test-shim test-go test-race test-checkptr test-vllm
+
+test-shim: $(VENV)
+	@$(CMAKE) -B out/cmake-asan -DSTEPBENCH_ASAN=ON
+	@$(BIN)/cmake --build out/cmake-asan
+	$(BIN)/ctest --test-dir out/cmake-asan --output-on-failure --no-tests=error
+
+test-go: shim
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) ./...
+
+race: test-race ## Go tests under the race detector
+
+test-race: shim
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -race ./...
+
+# The packages that read memory which C owns.
+test-checkptr: shim
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -gcflags=all=-d=checkptr ./bridge/... ./engine/...
+
+# One package at a time: engines share the cores and the memory.
+test-vllm: shim binary
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration -count=1 -p 1 -timeout 30m ./engine/... ./cmd/...
+
+## source
+
+check: fmt-check vet lint ## formatting, go vet and all linters
+
+vet:
+	go vet ./...
+	go vet -tags integration ./...
+
+lint: lint-go lint-python lint-c lint-shell ## staticcheck, ruff, gcc -fanalyzer; cppcheck and shellcheck where installed
+
+lint-go:
+	go run $(STATICCHECK) -tags integration ./...
+
+lint-python: $(VENV)
+	$(BIN)/ruff check --quiet .
+
+lint-c: $(VENV)
+	@build/setup/lint-c.sh $(BIN)/python
+
+lint-shell:
+	@if type -P shellcheck >/dev/null; then \
+	  shellcheck -x $(SCRIPTS); echo "lint-shell: shellcheck passed"; \
+	else \
+	  for script in $(SCRIPTS); do bash -n $$script; done; echo "lint-shell: no shellcheck here, syntax only"; \
+	fi
+
+fmt: $(VENV) ## format Go and Python
+	gofmt -w $(SOURCES)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+
+fmt-check: $(VENV)
+	@unformatted=$$(gofmt -l $(SOURCES)); \
+	[ -z "$$unformatted" ] || { printf 'not formatted, run make fmt:\n%s\n' "$$unformatted"; exit 1; }
+	$(BIN)/ruff format --check --quiet .
+
+clean: ## remove out/; keeps .venv, models/ and results/
+	rm -rf out
+
+distclean: clean ## remove .venv, .python/ and models/ too
+	rm -rf .venv .python models
