@@ -1,0 +1,93 @@
+package record
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+)
+
+// Keys of the Parquet files' own metadata.
+const (
+	metaSchemaVersion = "schema_version"
+	metaManifestHash  = "manifest_sha256" // of the manifest.json beside it
+	metaUnits         = "units"           // JSON object, column → unit
+)
+
+// columnName is the column a struct field is written to.
+func columnName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("parquet"), ",")
+	return name
+}
+
+// writeParquet writes rows to path in one piece, with their units and the
+// hash of the manifest they belong to.
+func writeParquet[T any](path string, rows []T, manifestHash string) (File, error) {
+	unitsJSON, err := json.Marshal(units(reflect.TypeFor[T]()))
+	if err != nil {
+		return File{}, fmt.Errorf("units of %s: %w", path, err)
+	}
+	// NewGenericWriter panics on a bad configuration; this reports it.
+	config, err := parquet.NewWriterConfig(
+		parquet.SchemaOf(new(T)),
+		parquet.Compression(&zstd.Codec{}),
+		parquet.KeyValueMetadata(metaSchemaVersion, strconv.Itoa(SchemaVersion)),
+		parquet.KeyValueMetadata(metaManifestHash, manifestHash),
+		parquet.KeyValueMetadata(metaUnits, string(unitsJSON)),
+	)
+	if err != nil {
+		return File{}, fmt.Errorf("configure %s: %w", path, err)
+	}
+	sum := sha256.New()
+	err = writeFile(path, func(f *os.File) error {
+		w := parquet.NewGenericWriter[T](io.MultiWriter(f, sum), config)
+		if _, err := w.Write(rows); err != nil {
+			return err
+		}
+		return w.Close() // without it the file has no footer
+	})
+	return File{Rows: len(rows), SHA256: hex.EncodeToString(sum.Sum(nil))}, err
+}
+
+// readParquet reads all rows of path and the manifest hash it carries. It
+// parses nothing but the very bytes that were written: the Parquet reader
+// trusts its input, and a damaged file can crash it.
+func readParquet[T any](path string, want File) (rows []T, manifestHash string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	size, err := io.Copy(sum, f)
+	if err != nil {
+		return nil, "", fmt.Errorf("read %s: %w", path, err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != want.SHA256 {
+		return nil, "", fmt.Errorf("read %s: it is damaged, or not this run's: sha256 %s, %s says %s", path, got, ManifestFile, want.SHA256)
+	}
+	file, err := parquet.OpenFile(f, size)
+	if err != nil {
+		return nil, "", fmt.Errorf("read %s: %w", path, err)
+	}
+	if version, _ := file.Lookup(metaSchemaVersion); version != strconv.Itoa(SchemaVersion) {
+		return nil, "", fmt.Errorf("read %s: schema version %q, this program reads %d", path, version, SchemaVersion)
+	}
+	rows, err = parquet.Read[T](f, size)
+	if err != nil {
+		return nil, "", fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(rows) != want.Rows {
+		return nil, "", fmt.Errorf("read %s: %d rows, %s says %d", path, len(rows), ManifestFile, want.Rows)
+	}
+	manifestHash, _ = file.Lookup(metaManifestHash)
+	return rows, manifestHash, nil
+}
