@@ -14,6 +14,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # they are called: a linker that binds eagerly would end the program at start on
 # a machine without the driver.
 export CGO_ENABLED := 1
+# go-nvml binds functions that the headers mark as deprecated.
+export CGO_CFLAGS := -O2 -g -Wno-deprecated-declarations
 GO_LINK := -extldflags=-Wl,-z,lazy
 GOTEST  := go test -ldflags "$(GO_LINK)"
 

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"stepbench/engine"
+	"stepbench/engine/preset"
+)
+
+// engineFlags are those of every command that opens an engine.
+func engineFlags() []cli.Flag {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "model", Value: "gpt2", Usage: "preset (" + strings.Join(preset.Names(), ", ") + ", or NAME:N for N layers), model folder, or hub name"},
+		&cli.StringFlag{Name: "dtype", Usage: "weights and activations: bfloat16, float16, float32 (default: vLLM's; float32 on a CPU without bfloat16 instructions)"},
+		&cli.BoolFlag{Name: "eager", Usage: "no torch.compile, no CUDA graphs"},
+		&cli.IntFlag{Name: "max-model-len", Usage: "longest prompt plus output, `TOKENS` (default: the model's)"},
+		&cli.IntFlag{Name: "max-num-seqs", Usage: "requests in a step (default: vLLM's)"},
+		&cli.IntFlag{Name: "max-num-batched-tokens", Usage: "tokens in a step (default: vLLM's)"},
+		&cli.Int64Flag{Name: "kv-cache-mib", Usage: "KV cache `MIB` (default: 1024 on a CPU, what fits on a GPU)"},
+		&cli.StringSliceFlag{Name: "engine-arg", Usage: "any vLLM EngineArgs field, `NAME=JSON`; may repeat"},
+		&cli.DurationFlag{Name: "step-timeout", Value: 5 * time.Minute, Usage: "silence after which a worker counts as hung; a first step may compile"},
+		&cli.BoolFlag{Name: "verbose", Usage: "show the worker's log"},
+	}
+	return append(flags, hostFlags()...)
+}
+
+const cpuKVCacheMiB = 1024
+
+// engineConfig resolves the model and the limits. Text is never needed here, so
+// the engine opens without a tokenizer.
+func engineConfig(c *cli.Context) (engine.Config, error) {
+	model, err := preset.Resolve(c.Context, c.String("model"), modelCache())
+	if err != nil {
+		return engine.Config{}, err
+	}
+	extra, err := engineArgs(c.StringSlice("engine-arg"))
+	if err != nil {
+		return engine.Config{}, err
+	}
+	for _, name := range []string{"max-model-len", "max-num-seqs", "max-num-batched-tokens", "kv-cache-mib"} {
+		if c.Int64(name) < 0 {
+			return engine.Config{}, fmt.Errorf("--%s %d is negative", name, c.Int64(name))
+		}
+	}
+	kv, dtype := c.Int64("kv-cache-mib"), c.String("dtype")
+	if !hasNVIDIA() {
+		if kv == 0 {
+			kv = cpuKVCacheMiB
+		}
+		if dtype == "" && slowBF16() {
+			dtype = "float32"
+		}
+	}
+	return engine.Config{
+		Model: model, DType: dtype, EnforceEager: c.Bool("eager"),
+		MaxModelLen: c.Int("max-model-len"), MaxNumSeqs: c.Int("max-num-seqs"),
+		MaxNumBatchedTokens: c.Int("max-num-batched-tokens"), KVCacheBytes: kv << 20,
+		SkipTokenizer: true, Extra: extra,
+	}, nil
+}
+
+// engineArgs reads NAME=JSON pairs; a value that is not JSON is a string.
+func engineArgs(pairs []string) (map[string]any, error) {
+	args := map[string]any{}
+	for _, pair := range pairs {
+		name, text, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--engine-arg %q is not NAME=JSON", pair)
+		}
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		args[name] = value
+	}
+	return args, nil
+}
+
+// workerOptions follow the flags; the worker's own stages are shown, its log
+// only on request.
+func workerOptions(c *cli.Context, p *progress) engine.WorkerOptions {
+	verbose := c.Bool("verbose")
+	return engine.WorkerOptions{
+		Host:        engine.Host{Python: c.String("python"), Shim: c.String("shim")},
+		StepTimeout: c.Duration("step-timeout"),
+		Log: func(line string) {
+			if verbose {
+				fmt.Fprintln(p.out, line)
+			}
+		},
+	}
+}
+
+// modelCache holds generated model folders.
+func modelCache() string {
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "stepbench", "models")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("stepbench-%d", os.Getuid()), "models")
+}
