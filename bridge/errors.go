@@ -22,7 +22,12 @@ type PythonError struct {
 }
 
 // Error gives type and message; the traceback is for logs.
-func (e *PythonError) Error() string { return e.Type + ": " + e.Message }
+func (e *PythonError) Error() string {
+	if e.Message == "" { // a bare assert
+		return e.Type
+	}
+	return e.Type + ": " + e.Message
+}
 
 // codes are the shim's SB_E* values.
 const (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -64,8 +65,14 @@ func DescribePython(path string) (Python, error) {
 		return Python{}, err
 	}
 	real, err := filepath.EvalSymlinks(exe)
+	if err == nil && !isFile(real) {
+		err = errors.New("not a file")
+	}
 	if err != nil {
-		return Python{}, fmt.Errorf("python %s: %w: set STEPBENCH_PYTHON to a python executable", path, errors.Unwrap(err))
+		if cause := errors.Unwrap(err); cause != nil { // without the path, which stands before it
+			err = cause
+		}
+		return Python{}, fmt.Errorf("python %s: %w: set STEPBENCH_PYTHON to a python executable", path, err)
 	}
 	prefix := filepath.Dir(filepath.Dir(exe))
 	cfg, err := os.Open(filepath.Join(prefix, "pyvenv.cfg"))
@@ -84,7 +91,8 @@ func DescribePython(path string) (Python, error) {
 		case "home": // the folder of the installation's executable
 			p.BasePrefix = filepath.Dir(value)
 		case "version", "version_info":
-			p.Version = value
+			// virtualenv writes "3.12.3.final.0"; only final releases are embedded.
+			p.Version = strings.TrimSuffix(value, ".final.0")
 		}
 	}
 	if p.BasePrefix == "" {
@@ -100,7 +108,7 @@ func (l *Library) CheckPython(p Python) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %s belongs to Python %s in %s, shim %s was built for %s in %s: run make build",
-		ErrInit, p.Executable, p.Version, p.BasePrefix, l.Path, l.BuildPython, l.BuildPrefix)
+		ErrInit, p.Executable, first(p.Version, "(version unknown)"), p.BasePrefix, l.Path, l.BuildPython, l.BuildPrefix)
 }
 
 func sameFile(a, b string) bool {
@@ -124,12 +132,12 @@ func above(name string) []string {
 	}
 	for _, dir := range starts {
 		for {
-			paths = append(paths, filepath.Join(dir, name))
-			up := filepath.Dir(dir)
-			if up == dir {
-				break
+			path := filepath.Join(dir, name)
+			if slices.Contains(paths, path) {
+				break // and so is everything above it
 			}
-			dir = up
+			paths = append(paths, path)
+			dir = filepath.Dir(dir)
 		}
 	}
 	return paths

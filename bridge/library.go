@@ -25,13 +25,14 @@ type Library struct {
 	start       func(*cStartOptions) int32
 	open        func(*byte, **byte) int32
 	submit      func(*cBatch, *int64) int32
-	step        uintptr // called by SyscallN, which does not allocate
+	step        uintptr // called by SyscallN, which need not allocate
 	call        func(*byte, *byte, **byte) int32
 
 	// Kept on the heap: C writes into them during a call.
-	view    cView
-	errView cError
-	text    *byte
+	view     cView
+	errView  cError
+	text     *byte
+	stepArgs [3]uintptr
 }
 
 // Load opens the shim and compares its layout with this program's, both ways.
@@ -99,12 +100,14 @@ func (l *Library) checkABI() error {
 	if at < 0 {
 		return nil
 	}
-	want := "nothing"
+	name, got, want := l.abiName(at), fmt.Sprint(l.abiValue(at)), "nothing"
+	if at >= l.abiCount() {
+		name, got = fmt.Sprintf("layout word %d", at), "nothing"
+	}
 	if int(at) < len(mine) {
 		want = fmt.Sprint(mine[at])
 	}
-	return fmt.Errorf("%w: %s is %d in the shim, %s in this program: run make build",
-		ErrABI, l.abiName(at), l.abiValue(at), want)
+	return fmt.Errorf("%w: %s is %s in the shim, %s in this program: run make build", ErrABI, name, got, want)
 }
 
 // NowNs is CLOCK_MONOTONIC as the shim reads it.

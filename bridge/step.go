@@ -70,14 +70,17 @@ type View struct {
 
 	Outputs  []Output
 	Tokens   []int32
-	Stats    []float64 // rows of StatsWidth
+	Stats    []float64       // rows of StatsWidth
 	Counters [Counters]int64 // a copy
 }
 
 // Step runs one step of the engine under the given limits (0: the engine's
 // own) and fills v. It allocates nothing.
 func (l *Library) Step(tokenLimit, seqLimit int64, v *View) error {
-	code, _, _ := purego.SyscallN(l.step, uintptr(tokenLimit), uintptr(seqLimit), uintptr(unsafe.Pointer(&l.view)))
+	// The arguments as a slice of l: listed singly, they would be allocated. The
+	// address stays good because a Library is never on a stack, which can move.
+	l.stepArgs = [3]uintptr{uintptr(tokenLimit), uintptr(seqLimit), uintptr(unsafe.Pointer(&l.view))}
+	code, _, _ := purego.SyscallN(l.step, l.stepArgs[:]...)
 	if err := l.check(int32(code)); err != nil {
 		return err
 	}

@@ -1,9 +1,10 @@
 /* Starts CPython as the venv's python would be, and guards every entry. */
 #include "internal.h"
 
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 sb_state sb;
 
@@ -93,6 +94,9 @@ int32_t sb_start(const sb_start_options *options) {
   if (sb.started) return sb_fail(SB_ESTATE, "StateError", "Python is started already");
   if (!options || !options->program || !options->module_path || !options->module)
     return sb_fail(SB_ESTATE, "StateError", "a start option is missing");
+  /* CPython would start without it and take another's prefix. */
+  if (access(options->program, X_OK) != 0)
+    return sb_fail(SB_EINIT, "InitError", "%s: %s", options->program, strerror(errno));
   sb_clear_error();
   sb_signals_save();
   int32_t code = configure(options->program);

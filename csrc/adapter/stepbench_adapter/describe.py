@@ -45,6 +45,13 @@ def engine(eng, open_s):
     }
 
 
+def platform_name():
+    """cpu or cuda."""
+    from vllm.platforms import current_platform
+
+    return current_platform.device_type
+
+
 def device_name(platform_):
     if platform_.device_type == "cpu":
         return cpu_model() or platform.processor() or platform.machine()

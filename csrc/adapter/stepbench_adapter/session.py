@@ -5,6 +5,7 @@ import sys
 import time
 
 from . import describe
+from .profile import Profiler
 
 # The parts of RequestStateStats that travel, in the order of the shim's rows:
 # (vllm/v1/metrics/stats.py). arrival_time and first_token_latency are wall
@@ -90,6 +91,7 @@ class Session:
         self.probe = probe
         self.info = "{}"
         self.audited = {} if audit else None
+        self.profiler = Profiler(describe.platform_name())
         self.step = engine.step
         self.after = probe.fill
         self.counters = probe.cells
@@ -157,6 +159,22 @@ class Session:
 
     def do_reset_prefix_cache(self, _):
         return self.engine.reset_prefix_cache()
+
+    def do_gc(self, args):
+        """Switches Python's garbage collector, and collects now if asked."""
+        import gc
+
+        if args["collect"]:
+            gc.collect()
+        (gc.enable if args["enabled"] else gc.disable)()
+        return True
+
+    def do_profile_start(self, _):
+        self.profiler.start()
+        return True
+
+    def do_profile_stop(self, windows):
+        return self.profiler.stop(windows)
 
     def do_threads(self, _):
         return describe.threads()

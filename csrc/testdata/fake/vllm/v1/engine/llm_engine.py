@@ -2,6 +2,8 @@ import ctypes
 import time
 from types import SimpleNamespace as Bag
 
+from . import handlers
+
 VOCAB = 1000
 
 
@@ -130,6 +132,8 @@ class LLMEngine:
     tokenizer = None
 
     def __init__(self, args):
+        if args["model"].endswith("signals"):
+            handlers.take()
         tokens, seqs = args.get("max_num_batched_tokens", 2048), args.get("max_num_seqs", 256)
         scheduler = Scheduler(tokens, seqs)
         self.engine_core = Bag(
