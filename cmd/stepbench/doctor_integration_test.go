@@ -16,18 +16,6 @@ import (
 	"stepbench/engine/doctor"
 )
 
-// buildStepbench builds the command as make does; doctor must find the checkout's
-// .venv and shim from the working directory.
-func buildStepbench(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "stepbench")
-	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-extldflags=-Wl,-z,lazy", "-o", path, ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return path
-}
-
 // The built command on this machine, with the real interpreter, shim and vLLM.
 func TestDoctorOnThisMachine(t *testing.T) {
 	cmd := exec.Command(buildStepbench(t), "doctor", "--json")

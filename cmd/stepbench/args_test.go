@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/urfave/cli/v2"
+)
+
+func TestReorder(t *testing.T) {
+	app := &cli.App{Commands: []*cli.Command{{
+		Name:  "run",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Aliases: []string{"o"}}, &cli.BoolFlag{Name: "eager"}, &cli.IntFlag{Name: "n"}},
+	}}}
+	tests := []struct {
+		name string
+		in   []string
+		want []string
+	}{
+		{"flags behind the argument", []string{"p", "run", "a.toml", "--out", "d"}, []string{"p", "run", "--out", "d", "a.toml"}},
+		{"flags before it", []string{"p", "run", "--out", "d", "a.toml"}, []string{"p", "run", "--out", "d", "a.toml"}},
+		{"boolean takes no value", []string{"p", "run", "a", "--eager", "b"}, []string{"p", "run", "--eager", "a", "b"}},
+		{"value with equals", []string{"p", "run", "a", "--n=3", "b"}, []string{"p", "run", "--n=3", "a", "b"}},
+		{"alias", []string{"p", "run", "a", "-o", "d"}, []string{"p", "run", "-o", "d", "a"}},
+		{"negative value", []string{"p", "run", "a", "--n", "-3"}, []string{"p", "run", "--n", "-3", "a"}},
+		{"after the double dash", []string{"p", "run", "a", "--", "--out", "d"}, []string{"p", "run", "a", "--", "--out", "d"}},
+		{"a lone dash is an argument", []string{"p", "run", "-", "--eager"}, []string{"p", "run", "--eager", "-"}},
+		{"flag without its value", []string{"p", "run", "a", "--out"}, []string{"p", "run", "--out", "a"}},
+		{"unknown command", []string{"p", "walk", "a", "--out", "d"}, []string{"p", "walk", "a", "--out", "d"}},
+		{"no command", []string{"p", "--version"}, []string{"p", "--version"}},
+		{"nothing", []string{"p"}, []string{"p"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, reorder(app, tt.in)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	tests := []struct {
+		name   string
+		err    error
+		code   int
+		stderr string
+	}{
+		{"success", nil, 0, ""},
+		{"chosen", exitWith(exitUsage, errors.New("bad rate")), 64, "stepbench: bad rate\n"},
+		{"wrapped", fmt.Errorf("run: %w", exitWith(exitEnvironment, errors.New("no shim"))), 69, "stepbench: run: no shim\n"},
+		{"silent", exitWith(exitRegression, nil), 1, ""},
+		{"unexpected", errors.New("broken"), 70, "stepbench: broken\n"},
+		{"cancelled", context.Canceled, 130, "stepbench: context canceled\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			if code := exitCode(tt.err, &stderr); code != tt.code || stderr.String() != tt.stderr {
+				t.Errorf("exit %d, %q; want %d, %q", code, stderr.String(), tt.code, tt.stderr)
+			}
+		})
+	}
+}
+
+// Bad input is refused before anything is started, with the flag's name.
+func TestRefusedCommandLines(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"unknown command", []string{"walk"}, "no command walk: stepbench --help lists them"},
+		{"unknown flag", []string{"run", "--speed", "3"}, "flag provided but not defined: -speed"},
+		{"argument", []string{"run", "suite.toml"}, `run takes flags only, got "suite.toml"`},
+		{"unknown model", []string{"run", "--model", "gtp2"}, `gpt2`},
+		{"too many layers", []string{"run", "--model", "gpt2:13"}, "12"},
+		{"no requests", []string{"run", "--requests", "0"}, "--requests"},
+		{"rate", []string{"run", "--rate", "fast"}, `--rate "fast" is not a number`},
+		{"negative rate", []string{"run", "--rate", "-1"}, "--rate"},
+		{"pattern", []string{"run", "--pattern", "tidal"}, "--pattern"},
+		{"beyond the context", []string{"run", "--input-len", "1000", "--output-len", "100"}, "1024"},
+		{"engine argument", []string{"run", "--engine-arg", "seed"}, `--engine-arg "seed" is not NAME=JSON`},
+		{"negative limit", []string{"run", "--max-num-seqs", "-4"}, "--max-num-seqs -4 is negative"},
+		{"as a python interpreter", []string{"-c", "from multiprocessing.spawn import spawn_main"}, "sys.executable"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			t.Chdir(t.TempDir())
+			var stderr bytes.Buffer
+			code := run(append([]string{"stepbench"}, tt.args...), io.Discard, &stderr)
+			if code != exitUsage && tt.name != "as a python interpreter" || code == 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if !bytes.Contains(stderr.Bytes(), []byte(tt.want)) {
+				t.Errorf("stderr %q lacks %q", stderr.String(), tt.want)
+			}
+		})
+	}
+}
