@@ -1,6 +1,19 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrEnvironment marks an engine that could not be opened: a part is missing or
+// does not fit, or vLLM refused.
+var ErrEnvironment = errors.New("the engine could not be opened")
+
+// openError is err, marked.
+type openError struct{ error }
+
+func (openError) Is(target error) bool { return target == ErrEnvironment }
+func (e openError) Unwrap() error      { return e.error }
 
 // Engine executes plans on one vLLM engine.
 type Engine interface {
@@ -27,6 +40,7 @@ type Batch struct {
 	StartNs  int64 // CLOCK_MONOTONIC of the plan's start; offsets count from it
 	Steps    []Step
 	Requests []RequestResult
+	Profiles []Profile // of a script's profiled Ops that ended
 	Progress Progress
 }
 

@@ -21,20 +21,28 @@ const (
 // ErrFrame marks bytes that are not a frame.
 var ErrFrame = errors.New("broken frame")
 
-// writeFrame encodes v and writes it in one call.
-func writeFrame(w io.Writer, v any) error {
+// encodeFrame returns the frame that holds v.
+func encodeFrame(v any) ([]byte, error) {
 	var b bytes.Buffer
 	b.Write(make([]byte, frameHeader))
 	if err := gob.NewEncoder(&b).Encode(v); err != nil {
-		return fmt.Errorf("encode %T: %w", v, err)
+		return nil, fmt.Errorf("encode %T: %w", v, err)
 	}
 	size := b.Len() - frameHeader
 	if size > frameLimit {
-		return fmt.Errorf("encode %T: %d bytes exceed the frame limit of %d", v, size, frameLimit)
+		return nil, fmt.Errorf("encode %T: %d bytes exceed the frame limit of %d", v, size, frameLimit)
 	}
 	binary.LittleEndian.PutUint32(b.Bytes()[0:], frameMagic)
 	binary.LittleEndian.PutUint32(b.Bytes()[4:], uint32(size))
-	_, err := w.Write(b.Bytes())
+	return b.Bytes(), nil
+}
+
+// writeFrame encodes v and writes it in one call.
+func writeFrame(w io.Writer, v any) error {
+	frame, err := encodeFrame(v)
+	if err == nil {
+		_, err = w.Write(frame)
+	}
 	return err
 }
 

@@ -138,8 +138,9 @@ func (l *Local) pack(reqs []Request, arrivals []int64, refused map[int]error) (b
 			continue
 		}
 		text, err := json.Marshal(samplingWire(r.Sampling))
-		if err != nil {
-			return b, nil, fmt.Errorf("request %d: %w", r.ID, err)
+		if err != nil { // a temperature that is no number
+			refused[i] = fmt.Errorf("sampling parameters: %w", err)
+			continue
 		}
 		at, ok := known[string(text)]
 		if !ok {

@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"io"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -11,15 +12,22 @@ import (
 const (
 	logTailLines = 12
 	logLineBytes = 64 << 10
+	logTailBytes = 1 << 10 // of a line that is remembered
 )
 
-// logTail passes a worker's output on and remembers its last lines.
+// crashStart begins the report of a dying Go runtime. Its reason comes first and
+// is followed by hundreds of lines of stacks and registers.
+var crashStart = regexp.MustCompile(`^(panic|fatal error|SIG[A-Z]+): `)
+
+// logTail passes a worker's output on and remembers its last lines; of a crash,
+// its first ones.
 type logTail struct {
 	each func(line string)
 
-	mu    sync.Mutex
-	lines []string
-	ended chan struct{} // closed at the end of the output
+	mu      sync.Mutex
+	lines   []string
+	crashed bool
+	ended   chan struct{} // closed at the end of the output
 }
 
 func newLogTail(each func(line string)) *logTail {
@@ -40,24 +48,35 @@ func (l *logTail) read(r io.ReadCloser) {
 }
 
 func (l *logTail) add(line string) {
-	l.mu.Lock()
-	l.lines = append(l.lines, line)
-	if len(l.lines) > logTailLines {
-		l.lines = slices.Delete(l.lines, 0, len(l.lines)-logTailLines)
-	}
-	l.mu.Unlock()
 	if l.each != nil {
 		l.each(line)
 	}
+	if len(line) > logTailBytes {
+		line = line[:logTailBytes] + "..."
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	room := logTailLines - 1
+	switch {
+	case l.crashed && len(l.lines) > room:
+		return
+	case !l.crashed && crashStart.MatchString(line):
+		l.crashed, room = true, logTailLines/2
+	}
+	l.lines = append(l.lines[max(0, len(l.lines)-room):], line)
 }
 
-// last gives the final lines. The pipe may still hold some when the process has
-// just died, so it waits a moment for its end.
-func (l *logTail) last() []string {
+// wait gives a process that has just ended a moment for what its pipe still holds.
+func (l *logTail) wait() {
 	select {
 	case <-l.ended:
 	case <-time.After(500 * time.Millisecond):
 	}
+}
+
+// last gives the final lines.
+func (l *logTail) last() []string {
+	l.wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.lines)

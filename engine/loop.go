@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -13,7 +15,8 @@ const (
 	flushEveryNs = 100e6 // at most ten batches a second
 	heartbeatNs  = 1e9   // a batch without records shows that the loop is alive
 	longestSleep = 20 * time.Millisecond
-	startLeadNs  = 2e6 // so that the first arrival is not late by construction
+	startLeadNs  = 2e6  // so that the first arrival is not late by construction
+	stampRoom    = 1024 // longest output whose stamps get their memory at admission
 )
 
 // Loop executes plans on a Stepper: it admits every request that has arrived,
@@ -29,10 +32,11 @@ type Loop struct {
 
 // NewLoop returns a loop over s. stopped ends a run early; nil means never.
 func NewLoop(s Stepper, stopped func() bool) *Loop {
-	return newLoop(s, newSystemClock(s.NowNs), stopped)
+	return NewLoopWithClock(s, newSystemClock(s.NowNs), stopped)
 }
 
-func newLoop(s Stepper, c Clock, stopped func() bool) *Loop {
+// NewLoopWithClock is NewLoop on another clock, which must agree with s.NowNs.
+func NewLoopWithClock(s Stepper, c Clock, stopped func() bool) *Loop {
 	if stopped == nil {
 		stopped = func() bool { return false }
 	}
@@ -51,6 +55,9 @@ func (l *Loop) Run(plan Plan, sink Sink) error {
 			err = errors.Join(err, aborted)
 		}
 	}
+	if r.sinkBroken {
+		return err
+	}
 	return errors.Join(err, r.flush())
 }
 
@@ -67,6 +74,8 @@ type run struct {
 	batch     Batch
 	progress  Progress
 	flushedNs int64
+
+	sinkBroken bool // it refused a batch and gets no further one
 }
 
 func newRun(l *Loop, plan Plan, sink Sink) *run {
@@ -137,10 +146,12 @@ func (r *run) submit(arrivals []Arrival, first int) error {
 		if _, double := r.inFlight[res.ID]; double {
 			return fmt.Errorf("request id %d is in flight already: ids must be unique", res.ID)
 		}
+		// Growing during the decode steps would disturb them.
+		res.TokenNs = make([]int64, 0, max(0, min(arrivals[i].Sampling.MaxTokens, stampRoom)))
+		r.progress.Admitted++
 		reqs[i], walls[i] = arrivals[i].Request, res.AnchorUnixNs+res.ArrivalNs-res.AnchorNs
 		r.inFlight[res.ID] = res
 	}
-	r.progress.Admitted += len(reqs)
 	refused, err := r.stepper.Submit(reqs, walls)
 	for i, why := range refused {
 		r.refuse(reqs[i].ID, why)
@@ -163,12 +174,12 @@ func (r *run) step() error {
 	r.index++
 	r.batch.Steps = append(r.batch.Steps, s.Step)
 	for i := range s.Outputs {
-		r.collect(&s.Outputs[i], s)
+		r.collect(&s.Outputs[i], &s)
 	}
 	return nil
 }
 
-func (r *run) collect(o *Output, s StepResult) {
+func (r *run) collect(o *Output, s *StepResult) {
 	res := r.inFlight[o.ID]
 	if res == nil {
 		return // ended in an earlier step: the engine only confirms it
@@ -214,10 +225,7 @@ func (r *run) abandon() error {
 	if len(r.inFlight) == 0 {
 		return nil
 	}
-	ids := make([]int64, 0, len(r.inFlight))
-	for id := range r.inFlight {
-		ids = append(ids, id)
-	}
+	ids := slices.Sorted(maps.Keys(r.inFlight))
 	stats, err := r.stepper.Abort(ids)
 	for _, id := range ids {
 		res := r.inFlight[id]
@@ -241,9 +249,11 @@ func (r *run) flushIfDue() error {
 
 func (r *run) flush() error {
 	now := r.clock.NowNs()
-	r.progress.ElapsedNs = now - r.startNs
+	r.progress.ElapsedNs = max(0, now-r.startNs)
 	b := r.batch
 	b.StartNs, b.Progress = r.startNs, r.progress
-	r.batch, r.flushedNs = Batch{}, now
-	return r.sink(b)
+	r.batch, r.flushedNs = Batch{Steps: make([]Step, 0, len(b.Steps))}, now
+	err := r.sink(b)
+	r.sinkBroken = err != nil
+	return err
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 
 	"stepbench/bridge"
@@ -25,6 +26,13 @@ type callCommand struct {
 	Args   []byte // JSON
 }
 
+// GobEncode carries the parameters as JSON: gob itself omits a zero even behind
+// a pointer, and with it the seed 0.
+func (s Sampling) GobEncode() ([]byte, error) { return json.Marshal(s) }
+
+// GobDecode is the inverse of GobEncode.
+func (s *Sampling) GobDecode(text []byte) error { return json.Unmarshal(text, s) }
+
 // report is what a worker says. A batch comes while a plan runs; every other
 // command is answered by exactly one report with Done set.
 type report struct {
@@ -39,6 +47,7 @@ type report struct {
 type wireError struct {
 	Text      string
 	Stopped   bool
+	NotOpen   bool   // ErrEnvironment
 	Type      string // of a Python exception, else empty
 	Message   string
 	Traceback string
@@ -48,7 +57,7 @@ func toWire(err error) *wireError {
 	if err == nil {
 		return nil
 	}
-	w := &wireError{Text: err.Error(), Stopped: errors.Is(err, ErrStopped)}
+	w := &wireError{Text: err.Error(), Stopped: errors.Is(err, ErrStopped), NotOpen: errors.Is(err, ErrEnvironment)}
 	var python *bridge.PythonError
 	if errors.As(err, &python) {
 		w.Type, w.Message, w.Traceback = python.Type, python.Message, python.Traceback
@@ -58,6 +67,9 @@ func toWire(err error) *wireError {
 
 // Error implements error.
 func (w *wireError) Error() string { return w.Text }
+
+// Is restores the mark of an engine that could not be opened.
+func (w *wireError) Is(target error) bool { return w.NotOpen && target == ErrEnvironment }
 
 // Unwrap gives back the error that callers branch on.
 func (w *wireError) Unwrap() error {

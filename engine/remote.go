@@ -25,16 +25,17 @@ type WorkerOptions struct {
 	// Log receives the worker's standard output and error, line by line; nil
 	// keeps only the last lines for errors.
 	Log func(line string)
-	// StepTimeout is the longest silence during a plan, OpenTimeout during
-	// opening, before the worker counts as hung. Zero means the defaults.
-	StepTimeout, OpenTimeout time.Duration
+	// StepTimeout is the longest silence during a plan, in which an idle engine
+	// gives a sign each second; OpenTimeout during opening, CloseTimeout at the
+	// end. A longer one means that the worker hangs. Zero means the defaults.
+	StepTimeout, OpenTimeout, CloseTimeout time.Duration
 }
 
 const (
-	defaultStepTimeout = 5 * time.Minute  // a first step may compile
-	defaultOpenTimeout = 30 * time.Minute // a cold start may compile a large model
-	closeTimeout       = 20 * time.Second
-	stopTimeout        = 30 * time.Second
+	defaultStepTimeout  = 5 * time.Minute  // a first step may compile
+	defaultOpenTimeout  = 30 * time.Minute // a cold start may compile a large model
+	defaultCloseTimeout = 20 * time.Second
+	stopTimeout         = 30 * time.Second
 )
 
 // WorkerError is a worker that died, hung or answered nonsense.
@@ -81,6 +82,9 @@ func OpenRemote(ctx context.Context, cfg Config, opt WorkerOptions) (*Remote, er
 		return nil, err
 	}
 	rep, err := r.ask(ctx, "open", command{Open: &openCommand{text, opt.Host}}, or(opt.OpenTimeout, defaultOpenTimeout), nil)
+	if err == nil && rep.Info == nil {
+		err = r.failure("open", "answered nonsense (no description of the engine) and was killed")
+	}
 	if err != nil {
 		r.kill()
 		return nil, err
@@ -107,12 +111,15 @@ func startWorker(opt WorkerOptions) (*Remote, error) {
 	}
 	env, err := WorkerEnv(opt)
 	if err != nil {
-		return nil, err
+		return nil, openError{err}
 	}
 	toWorker, in, err1 := os.Pipe()
 	out, fromWorker, err2 := os.Pipe()
 	logOut, logIn, err3 := os.Pipe()
 	if err := errors.Join(err1, err2, err3); err != nil {
+		for _, f := range []*os.File{toWorker, in, out, fromWorker, logOut, logIn} {
+			f.Close() // nil where there is none, which Close accepts
+		}
 		return nil, fmt.Errorf("start worker: %w", err)
 	}
 	r := &Remote{
@@ -167,9 +174,27 @@ func (r *Remote) read(out *os.File) {
 // ask sends a command and waits for its answer, handing batches to each. The
 // worker counts as hung after a silence of timeout.
 func (r *Remote) ask(ctx context.Context, during string, c command, timeout time.Duration, each func(*Batch) error) (report, error) {
-	if err := writeFrame(r.in, c); err != nil {
-		return report{}, r.lost(during)
+	if ctx.Err() != nil {
+		return report{}, context.Cause(ctx)
 	}
+	frame, err1 := encodeFrame(c)
+	stop, err2 := encodeFrame(command{Stop: true})
+	if err := errors.Join(err1, err2); err != nil {
+		return report{}, err
+	}
+	// Written beside the loop: a worker that does not read is found by its
+	// silence, one that is gone by the end of its reports. A stop must not
+	// outlive this call, or it would end the next plan.
+	frames, written := make(chan []byte, 3), make(chan struct{})
+	go func() {
+		defer close(written)
+		for f := range frames {
+			_, _ = r.in.Write(f)
+		}
+	}()
+	defer func() { close(frames); <-written }()
+	frames <- frame
+
 	var sinkErr error
 	done := ctx.Done()
 	silence := time.NewTimer(timeout)
@@ -180,12 +205,12 @@ func (r *Remote) ask(ctx context.Context, during string, c command, timeout time
 			if !ok {
 				return report{}, errors.Join(sinkErr, r.lost(during))
 			}
-			silence.Reset(timeout)
 			if rep.Batch != nil && each != nil && sinkErr == nil {
 				if sinkErr = each(rep.Batch); sinkErr != nil {
-					_ = writeFrame(r.in, command{Stop: true})
+					frames <- stop
 				}
 			}
+			silence.Reset(timeout) // the sink's time is not the worker's
 			if !rep.Done {
 				continue
 			}
@@ -204,7 +229,7 @@ func (r *Remote) ask(ctx context.Context, during string, c command, timeout time
 			}
 			timeout = min(timeout, stopTimeout)
 			silence.Reset(timeout)
-			_ = writeFrame(r.in, command{Stop: true})
+			frames <- stop
 		case <-silence.C:
 			r.kill()
 			return report{}, r.failure(during, fmt.Sprintf("gave no sign for %s and was killed", timeout))
@@ -220,7 +245,7 @@ func (r *Remote) lost(during string) error {
 	}
 	select {
 	case <-r.exited:
-	case <-time.After(closeTimeout):
+	case <-time.After(r.closeTimeout()):
 		r.kill()
 		return r.failure(during, "closed its pipe without exiting and was killed")
 	}
@@ -230,6 +255,8 @@ func (r *Remote) lost(during string) error {
 	}
 	return r.failure(during, what)
 }
+
+func (r *Remote) closeTimeout() time.Duration { return or(r.opt.CloseTimeout, defaultCloseTimeout) }
 
 func (r *Remote) failure(during, what string) error {
 	return &WorkerError{During: during, What: what, LogTail: r.log.last()}
@@ -245,10 +272,13 @@ func (r *Remote) PID() int { return r.cmd.Process.Pid }
 func (r *Remote) Run(ctx context.Context, plan Plan, sink Sink) error {
 	_, err := r.ask(ctx, "run", command{Run: &plan}, or(r.opt.StepTimeout, defaultStepTimeout),
 		func(b *Batch) error { return sink(*b) })
-	if errors.Is(err, ErrStopped) && ctx.Err() != nil {
+	switch {
+	case err == nil || ctx.Err() == nil:
+		return err
+	case errors.Is(err, ErrStopped) || errors.Is(err, context.Cause(ctx)):
 		return context.Cause(ctx)
 	}
-	return err
+	return errors.Join(context.Cause(ctx), err)
 }
 
 // Call implements [Engine].
@@ -261,26 +291,31 @@ func (r *Remote) Call(ctx context.Context, method string, args, reply any) error
 	if err != nil || reply == nil {
 		return err
 	}
-	return json.Unmarshal(rep.Reply, reply)
+	if err := json.Unmarshal(rep.Reply, reply); err != nil {
+		return fmt.Errorf("call %s: %w", method, err)
+	}
+	return nil
 }
 
 // Close implements [Engine]: an orderly end, or a kill when that takes too long.
 func (r *Remote) Close() error {
 	select {
 	case <-r.exited:
+		r.kill()
 		return nil // dead already, and said so
 	default:
 	}
-	_, err := r.ask(context.Background(), "close", command{Close: true}, closeTimeout, nil)
+	_, err := r.ask(context.Background(), "close", command{Close: true}, r.closeTimeout(), nil)
 	select {
 	case <-r.exited:
-	case <-time.After(closeTimeout):
+	case <-time.After(r.closeTimeout()):
 	}
 	r.kill()
 	return err
 }
 
-// kill ends the worker and its group, and waits until it is gone.
+// kill ends the worker and its group, and waits until it is gone and its log has
+// ended.
 func (r *Remote) kill() {
 	r.once.Do(func() {
 		select {
@@ -290,5 +325,10 @@ func (r *Remote) kill() {
 			<-r.exited
 		}
 		r.in.Close()
+		go func() {
+			for range r.reports { // nobody asks any more: let the reader end
+			}
+		}()
+		r.log.wait()
 	})
 }

@@ -4,7 +4,8 @@ package engine
 // taken in the shim; the components are durations in ns, each timed on its own
 // inside vLLM, none as a remainder.
 type Step struct {
-	Index    int64 // 0 for the first step of the plan
+	Index    int64 // 0 for the first step of the plan or script
+	Op       int32 // the script's Op it belongs to; 0 in a plan
 	EnterNs  int64 // the shim was entered
 	GILNs    int64 // the interpreter lock was held
 	CallNs   int64 // LLMEngine.step was called

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -16,7 +17,8 @@ import (
 type Worker struct {
 	// Open makes the engine; OpenLocal in the product.
 	Open func(Config, Host) (Stepper, error)
-	// Orphaned runs when the parent is gone. It must not return.
+	// Orphaned runs when the parent is gone, since the engine's thread may be
+	// deep in a step then. It does not return in the product.
 	Orphaned func()
 
 	stop   atomic.Bool
@@ -25,8 +27,9 @@ type Worker struct {
 	failed chan error
 }
 
-// workerHeapLimit bounds Go's heap while the collector is off during a plan.
-const workerHeapLimit = 1 << 30
+// planHeap is what Go's memory may grow by during a plan, in bytes, before the
+// collector runs after all.
+const planHeap = 1 << 30
 
 // Serve executes commands from in and reports to out until told to close.
 func (w *Worker) Serve(in io.Reader, out io.Writer) error {
@@ -50,6 +53,8 @@ func (w *Worker) read(in io.Reader, commands chan<- command) {
 		var c command
 		if err := readFrame(in, &c); err != nil {
 			w.Orphaned()
+			close(commands)
+			return
 		}
 		if c.Stop {
 			w.stop.Store(true)
@@ -100,7 +105,7 @@ func (w *Worker) open(c *openCommand) (*Info, error) {
 	}
 	e, err := w.Open(cfg, c.Host)
 	if err != nil {
-		return nil, err
+		return nil, openError{err}
 	}
 	w.engine = e
 	info := e.Info()
@@ -110,8 +115,11 @@ func (w *Worker) open(c *openCommand) (*Info, error) {
 // run executes a plan with Go's collector off: a collection would take the
 // processor from the step being timed.
 func (w *Worker) run(plan Plan) error {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
 	percent := debug.SetGCPercent(-1)
-	limit := debug.SetMemoryLimit(workerHeapLimit)
+	limit := debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) + planHeap)
 	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
 	loop := NewLoop(w.engine, w.stop.Load)
 	return loop.Run(plan, func(b Batch) error {

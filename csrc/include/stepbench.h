@@ -103,7 +103,9 @@ SB_API const char *sb_build_prefix(void);
 SB_API void sb_last_error(sb_error *out);
 SB_API int64_t sb_now_ns(void);
 
-/* Starts the interpreter, which is never finalized, and imports the adapter. */
+/* Starts the interpreter, which is never finalized, or attaches to the one that
+ * runs already when the host is a python executable; then imports the adapter.
+ * The calling thread must not hold the interpreter lock. */
 SB_API int32_t sb_start(const sb_start_options *options);
 
 /* Opens the engine from a JSON object; *info is a JSON object. Afterwards the

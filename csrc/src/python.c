@@ -99,8 +99,15 @@ int32_t sb_start(const sb_start_options *options) {
     return sb_fail(SB_EINIT, "InitError", "%s: %s", options->program, strerror(errno));
   sb_clear_error();
   sb_signals_save();
-  int32_t code = configure(options->program);
-  if (code != SB_OK) return code;
+  int32_t code;
+  if (Py_IsInitialized()) {
+    /* Inside a python executable: take the lock with this thread's own state,
+     * which is then given up and taken back like one made here. */
+    PyGILState_Ensure();
+  } else {
+    code = configure(options->program);
+    if (code != SB_OK) return code;
+  }
   code = check_interpreter(options->program);
   if (code == SB_OK) code = import_adapter(options->module_path, options->module);
   sb.thread = pthread_self();

@@ -1,0 +1,29 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+
+	"stepbench/engine"
+)
+
+// Engine is a whole engine.Engine around a Fake: the real loop on the fake's
+// clock, in this process and on the caller's goroutine.
+type Engine struct{ *Fake }
+
+var _ engine.Engine = Engine{}
+
+// Run implements engine.Engine.
+func (e Engine) Run(ctx context.Context, plan engine.Plan, sink engine.Sink) error {
+	loop := engine.NewLoopWithClock(e.Fake, e.Clock, func() bool { return ctx.Err() != nil })
+	err := loop.Run(plan, sink)
+	if errors.Is(err, engine.ErrStopped) && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// Call implements engine.Engine.
+func (e Engine) Call(_ context.Context, method string, args, reply any) error {
+	return e.Fake.Call(method, args, reply)
+}

@@ -1,0 +1,50 @@
+package engine
+
+// Script is a fixed program of steps, executed on the engine's thread without
+// a word in between: how shapes are measured.
+type Script struct {
+	Ops []Op
+}
+
+// Op submits requests, runs a number of steps, then ends what it should end.
+type Op struct {
+	Submit []Request // queued before the first step
+	Steps  int       // calls of LLMEngine.step
+	Limits Limits    // of each of these steps
+	Abort  bool      // afterwards, end every request in flight
+	// Profile runs the steps under the profiler and reports what ran. The wall
+	// times of such steps are the profiler's, not the engine's.
+	Profile bool
+	// Collect runs Python's garbage collector afterwards. It is off during a
+	// script, so that no step pays for the garbage of others.
+	Collect bool
+}
+
+// Profile is what ran during a profiled Op.
+type Profile struct {
+	Op    int    `json:"op"`
+	Steps int    `json:"steps"`
+	Unit  string `json:"unit"` // "kernel" on a GPU, "op" on a CPU
+
+	Rows []ProfileRow `json:"rows"` // by descending SelfNs
+	// SumNs is the sum of the rows without copies and sets.
+	SumNs int64 `json:"sum_ns"`
+	// BusyNs is the union of their intervals, clipped to the steps.
+	BusyNs int64 `json:"busy_ns"`
+	// GapNs is the sum of the idle intervals inside the steps, measured from
+	// the gaps between kernels: independent of BusyNs and the wall time.
+	GapNs int64 `json:"gap_ns"`
+	// UnassignedNs started outside every step.
+	UnassignedNs int64 `json:"unassigned_ns"`
+}
+
+// ProfileRow is one kernel or op, summed over the steps of an Op.
+type ProfileRow struct {
+	Name   string `json:"name"`
+	Calls  int64  `json:"calls"`
+	SelfNs int64  `json:"self_ns"` // without the ops it called
+	// MedianNs is the median self time of a call.
+	MedianNs int64 `json:"median_ns"`
+	// Copy marks memory copies and sets, which SumNs leaves out.
+	Copy bool `json:"copy"`
+}
