@@ -59,6 +59,8 @@ shim: $(VENV)
 # The version comes from git describe alone, so a checkout that git distrusts still builds.
 binary:
 	go build -buildvcs=false -ldflags "-X main.version=$(VERSION) $(GO_LINK)" -o out/stepbench ./cmd/stepbench
+	go build -buildvcs=false -buildmode=c-shared -o out/libstepbench-worker.so ./cmd/stepbench-worker
+	rm -f out/libstepbench-worker.h
 
 model: $(VENV) ## real SmolLM2-135M-Instruct in models/smollm2-135m-instruct
 	@build/model/fetch.sh

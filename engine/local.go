@@ -10,12 +10,6 @@ import (
 	"stepbench/bridge"
 )
 
-// Host says which Python and shim to embed. Empty paths are searched for.
-type Host struct {
-	Python string
-	Shim   string
-}
-
 // Local is real vLLM in this process. It lives on the thread that opened it,
 // for as long as the process: vLLM does not reliably free device memory
 // (vllm-project/vllm issue 21073) and CPython is never finalized.

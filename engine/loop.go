@@ -48,7 +48,12 @@ func NewLoopWithClock(s Stepper, c Clock, stopped func() bool) *Loop {
 // had come, as they are when a step fails.
 func (l *Loop) Run(plan Plan, sink Sink) error {
 	r := newRun(l, plan, sink)
-	err := r.loop()
+	return r.finish(r.loop())
+}
+
+// finish ends a run that stopped with err: nothing stays in flight and nothing
+// that was measured stays here.
+func (r *run) finish(err error) error {
 	if err != nil {
 		// A broken engine breaks the abort as well: the first error says why.
 		if aborted := r.abandon(); errors.Is(err, ErrStopped) {
@@ -96,7 +101,7 @@ func (r *run) loop() error {
 			return err
 		}
 		if len(r.inFlight) > 0 {
-			if err := r.step(); err != nil {
+			if err := r.step(Limits{}, 0); err != nil {
 				return err
 			}
 		} else if r.next == len(r.plan.Arrivals) {
@@ -126,18 +131,18 @@ func (r *run) admit() error {
 	if r.next == first {
 		return nil
 	}
-	return r.submit(r.plan.Arrivals[first:r.next], first)
+	return r.submit(r.plan.Arrivals[first:r.next])
 }
 
 // submit hands requests to the engine. vLLM gets the scheduled arrival's image
 // on the wall clock, so that its own first_token_latency counts from there too.
-func (r *run) submit(arrivals []Arrival, first int) error {
+func (r *run) submit(arrivals []Arrival) error {
 	reqs := make([]Request, len(arrivals))
 	walls := make([]int64, len(arrivals))
 	for i := range arrivals {
 		res := &RequestResult{
 			ID: arrivals[i].ID, PromptTokens: int32(len(arrivals[i].Prompt)),
-			ArrivalNs: r.arrivalNs(first + i), AdmitNs: r.clock.NowNs(),
+			ArrivalNs: r.startNs + arrivals[i].OffsetNs, AdmitNs: r.clock.NowNs(),
 		}
 		if r.plan.MaxConcurrency > 0 { // a closed loop has no schedule
 			res.ArrivalNs = res.AdmitNs
@@ -165,12 +170,12 @@ func (r *run) refuse(id int64, why error) {
 	r.end(res)
 }
 
-func (r *run) step() error {
-	s, err := r.stepper.Step(Limits{})
+func (r *run) step(limits Limits, op int32) error {
+	s, err := r.stepper.Step(limits)
 	if err != nil {
 		return err
 	}
-	s.Index = r.index
+	s.Index, s.Op = r.index, op
 	r.index++
 	r.batch.Steps = append(r.batch.Steps, s.Step)
 	for i := range s.Outputs {

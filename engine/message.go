@@ -11,10 +11,14 @@ import (
 type command struct {
 	Open  *openCommand
 	Run   *Plan
+	Play  *Script
 	Call  *callCommand
 	Stop  bool // end the plan in execution; may arrive at any time
 	Close bool
 }
+
+// stoppable says whether a Stop ends the command early.
+func (c *command) stoppable() bool { return c.Run != nil || c.Play != nil }
 
 type openCommand struct {
 	Config []byte // JSON of Config: its Extra holds values of any type

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -77,6 +78,9 @@ func OpenRemote(ctx context.Context, cfg Config, opt WorkerOptions) (*Remote, er
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
+	if !filepath.IsAbs(cfg.Model.Path) && os.Getenv("HF_HUB_OFFLINE") == "" {
+		opt.Env = append([]string{"HF_HUB_OFFLINE=0", "TRANSFORMERS_OFFLINE=0"}, opt.Env...) // a hub name
+	}
 	r, err := startWorker(opt)
 	if err != nil {
 		return nil, err
@@ -101,13 +105,9 @@ func or(d, fallback time.Duration) time.Duration {
 }
 
 func startWorker(opt WorkerOptions) (*Remote, error) {
-	argv := opt.Command
-	if len(argv) == 0 {
-		exe, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("start worker: %w", err)
-		}
-		argv = []string{exe, "worker"}
+	argv, err := workerCommand(opt)
+	if err != nil {
+		return nil, openError{err}
 	}
 	env, err := WorkerEnv(opt)
 	if err != nil {
@@ -223,7 +223,7 @@ func (r *Remote) ask(ctx context.Context, during string, c command, timeout time
 			return rep, nil
 		case <-done:
 			done = nil
-			if c.Run == nil { // only a plan can be stopped
+			if !c.stoppable() {
 				r.kill()
 				return report{}, context.Cause(ctx)
 			}
@@ -270,7 +270,16 @@ func (r *Remote) PID() int { return r.cmd.Process.Pid }
 
 // Run implements [Engine].
 func (r *Remote) Run(ctx context.Context, plan Plan, sink Sink) error {
-	_, err := r.ask(ctx, "run", command{Run: &plan}, or(r.opt.StepTimeout, defaultStepTimeout),
+	return r.execute(ctx, command{Run: &plan}, sink)
+}
+
+// Play executes script; sink, ctx and errors are as in Run.
+func (r *Remote) Play(ctx context.Context, script Script, sink Sink) error {
+	return r.execute(ctx, command{Play: &script}, sink)
+}
+
+func (r *Remote) execute(ctx context.Context, c command, sink Sink) error {
+	_, err := r.ask(ctx, "run", c, or(r.opt.StepTimeout, defaultStepTimeout),
 		func(b *Batch) error { return sink(*b) })
 	switch {
 	case err == nil || ctx.Err() == nil:

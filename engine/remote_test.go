@@ -1,17 +1,11 @@
 package engine_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"os"
-	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +16,7 @@ import (
 )
 
 // workerError fails t unless err is a WorkerError of that moment, and returns it.
+
 func workerError(t *testing.T, err error, during, what string) *engine.WorkerError {
 	t.Helper()
 	var w *engine.WorkerError
@@ -42,6 +37,7 @@ func mentions(lines []string, text string) bool {
 }
 
 // realTime is a recorder for workers, which have a clock of their own.
+
 func realTime() *recorder { return &recorder{clock: enginetest.NewRealClock()} }
 
 func TestRemoteRun(t *testing.T) {
@@ -89,146 +85,15 @@ func TestRemoteRun(t *testing.T) {
 }
 
 // What dies at or before opening.
-func TestOpenRemote_Errors(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		role, what, log string
-	}{
-		{"exits at once", "died: exit status 1", "cannot find libpython"},
-		{"answers with text", "answered nonsense (broken frame: starts with 54 72 61 63) and was killed", ""},
-		{"answers with half a frame", "answered nonsense (broken frame: ended after 10 of 100 bytes) and was killed", ""},
-		{"answers with a frame of 4 GiB", "answered nonsense (broken frame: length 4294967295 exceeds 1073741824) and was killed", ""},
-		{"answers without a description", "answered nonsense (no description of the engine) and was killed", ""},
-		{"closes its pipe and stays", "closed its pipe without exiting and was killed", ""},
-		{"never answers", "gave no sign for 300ms and was killed", "started"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.role, func(t *testing.T) {
-			t.Parallel()
-			opt := pythonless(t, tt.role)
-			pid := reportPID(&opt)
-			opt.CloseTimeout = 300 * time.Millisecond
-			if tt.role == "never answers" {
-				opt.OpenTimeout = 300 * time.Millisecond
-			}
-			r, err := engine.OpenRemote(t.Context(), tiny("x"), opt)
-			if r != nil {
-				t.Error("an engine besides the error")
-			}
-			w := workerError(t, err, "open", tt.what)
-			if !mentions(w.LogTail, tt.log) || !strings.Contains(err.Error(), tt.log) {
-				t.Errorf("the log %q is missing in %q", tt.log, err)
-			}
-			assertGone(t, pid(t))
-		})
-	}
-}
 
 // reportPID makes the worker's first line its process id, by way of a shell, and
+
 // returns a function that gives it. A test has no Remote to ask when opening fails.
-func reportPID(opt *engine.WorkerOptions) func(*testing.T) int {
-	opt.Command = append([]string{"/bin/sh", "-c", `echo $$; exec "$@"`, "sh"}, opt.Command...)
-	first := make(chan string, 1)
-	next := opt.Log
-	opt.Log = func(line string) {
-		select {
-		case first <- line:
-		default:
-			if next != nil {
-				next(line)
-			}
-		}
-	}
-	return func(t *testing.T) int {
-		t.Helper()
-		pid, err := strconv.Atoi(<-first)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pid
-	}
-}
-
-func TestOpenRemoteCannotStart(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name string
-		edit func(*engine.WorkerOptions)
-		want string
-	}{
-		{"no worker", func(o *engine.WorkerOptions) { o.Command = []string{"/nonexistent/stepbench"} },
-			"start worker /nonexistent/stepbench: fork/exec /nonexistent/stepbench: no such file or directory"},
-		{"no python", func(o *engine.WorkerOptions) { o.Host.Python = "/nonexistent/python" },
-			"python /nonexistent/python: no such file or directory: set STEPBENCH_PYTHON to a python executable"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			opt := pythonless(t, "stepper")
-			tt.edit(&opt)
-			r, err := engine.OpenRemote(t.Context(), tiny("x"), opt)
-			if r != nil || err == nil || err.Error() != tt.want {
-				t.Fatalf("error %v\nwant  %s", err, tt.want)
-			}
-			if python := tt.name == "no python"; errors.Is(err, engine.ErrEnvironment) != python {
-				t.Errorf("error %v marked as one of the environment: %v", err, !python)
-			}
-		})
-	}
-	if _, err := engine.OpenRemote(t.Context(), engine.Config{Extra: map[string]any{"f": func() {}}}, pythonless(t, "stepper")); err == nil {
-		t.Error("a config that is no JSON was sent")
-	}
-}
-
-func TestCancelOpening(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
-	opt := pythonless(t, "never answers")
-	why := errors.New("the user gave up")
-	opt.Log = func(line string) { // "started": the worker is up and silent
-		cancel(why)
-	}
-	pid := reportPID(&opt)
-	if _, err := engine.OpenRemote(ctx, tiny("x"), opt); err != why {
-		t.Errorf("error %v, want the context's cause alone", err)
-	}
-	assertGone(t, pid(t))
-}
 
 // long is one request that takes far longer than any test.
+
 func long() engine.Plan {
 	return engine.Plan{Arrivals: []engine.Arrival{arrive(0, 0, 1), arrive(1, 0, 1_000_000)}, KeepTokens: true}
-}
-
-func TestWorkerIsKilledInARun(t *testing.T) {
-	t.Parallel()
-	cfg := tiny("a")
-	cfg.Extra = map[string]any{"log": "the last words", "child": true}
-	r := open(t, cfg, pythonless(t, "stepper"))
-	rec := realTime()
-	err := r.Run(t.Context(), long(), func(b engine.Batch) error {
-		if len(b.Steps) > 0 {
-			_ = syscall.Kill(r.PID(), syscall.SIGKILL)
-		}
-		return rec.sink(b)
-	})
-	w := workerError(t, err, "run", "died: signal: killed")
-	if diff := cmp.Diff([]string{"the last words"}, w.LogTail); diff != "" {
-		t.Errorf("log tail (-want +got)\n%s", diff)
-	}
-	if want := "worker died: signal: killed during run; its last output:\n  the last words"; err.Error() != want {
-		t.Errorf("error %q\nwant  %q", err, want)
-	}
-	if len(rec.steps) == 0 || rec.requests[0].Finish != engine.FinishLength {
-		t.Errorf("%d steps, %d results from before", len(rec.steps), len(rec.requests))
-	}
-	assertGone(t, r.PID()) // its child as well
-	workerError(t, r.Run(t.Context(), long(), rec.sink), "run", "died: signal: killed")
-	workerError(t, r.Call(t.Context(), "echo", 1, nil), "call echo", "died: signal: killed")
-	if err := r.Close(); err != nil {
-		t.Errorf("close of a dead worker: %v", err)
-	}
 }
 
 func TestCancelARun(t *testing.T) {
@@ -270,6 +135,7 @@ func TestCancelARun(t *testing.T) {
 }
 
 // A stop that comes as its plan ends must not end the next one.
+
 func TestLateStopHarmsNothing(t *testing.T) {
 	t.Parallel()
 	r := open(t, tiny("a"), pythonless(t, "stepper"))
@@ -308,114 +174,8 @@ func TestRemoteSinkError(t *testing.T) {
 }
 
 // A slow sink is not a hung worker.
-func TestSlowSink(t *testing.T) {
-	t.Parallel()
-	opt := pythonless(t, "stepper")
-	opt.StepTimeout = time.Second
-	r := open(t, tiny("a"), opt)
-	slept := false
-	err := r.Run(t.Context(), engine.Plan{Arrivals: every(0, 1, 200)}, func(engine.Batch) error {
-		if !slept {
-			slept = true
-			time.Sleep(1500 * time.Millisecond)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-func TestPlanThatCannotBeSent(t *testing.T) {
-	t.Parallel()
-	r := open(t, tiny("a"), pythonless(t, "stepper"))
-	plan := long()
-	plan.Arrivals[1].Sampling.Temperature = math.NaN()
-	if err := r.Run(t.Context(), plan, realTime().sink); err == nil || !strings.Contains(err.Error(), "NaN") {
-		t.Errorf("error %v, want one about NaN", err)
-	}
-	if err := r.Call(t.Context(), "echo", math.Inf(1), nil); err == nil || !strings.HasPrefix(err.Error(), "call echo: ") {
-		t.Errorf("error %v", err)
-	}
-	if err := r.Call(t.Context(), "echo", 1, nil); err != nil {
-		t.Errorf("the worker suffered: %v", err)
-	}
-}
 
 // More bytes than a pipe holds, to a worker that does not read them.
-func TestWorkerThatDoesNotRead(t *testing.T) {
-	t.Parallel()
-	plan := engine.Plan{Arrivals: []engine.Arrival{{Request: engine.Request{Prompt: make([]int32, 1<<20)}}}}
-	tests := []struct {
-		name   string
-		cancel bool
-	}{
-		{"found by its silence", false},
-		{"the context ends first", true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			opt := pythonless(t, "does not read")
-			opt.StepTimeout = 300 * time.Millisecond
-			r := open(t, tiny("a"), opt)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			if tt.cancel {
-				time.AfterFunc(50*time.Millisecond, cancel)
-			}
-			err := r.Run(ctx, plan, realTime().sink)
-			workerError(t, err, "run", "gave no sign for 300ms and was killed")
-			if errors.Is(err, context.Canceled) != tt.cancel {
-				t.Errorf("error %v, canceled %v", err, tt.cancel)
-			}
-			assertGone(t, r.PID())
-		})
-	}
-}
-
-func TestHungCall(t *testing.T) {
-	t.Parallel()
-	opt := pythonless(t, "stepper")
-	opt.StepTimeout = 300 * time.Millisecond
-	r := open(t, tiny("a"), opt)
-	workerError(t, r.Call(t.Context(), "hang", nil, nil), "call hang", "gave no sign for 300ms and was killed")
-	assertGone(t, r.PID())
-}
-
-func TestPanicInTheWorker(t *testing.T) {
-	t.Parallel()
-	r := open(t, tiny("a"), pythonless(t, "stepper"))
-	w := workerError(t, r.Call(t.Context(), "panic", nil, nil), "call panic", "died: exit status 2")
-	if !mentions(w.LogTail, "panic: a bug in the worker") {
-		t.Errorf("the reason is missing in\n%s", strings.Join(w.LogTail, "\n"))
-	}
-}
-
-func TestClose_Errors(t *testing.T) {
-	t.Parallel()
-	tests := []struct{ role, what, log string }{
-		{"ignores close", "gave no sign for 300ms and was killed", ""},
-		{"exits instead of closing", "died: exit status 1", "lost its mind"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.role, func(t *testing.T) {
-			t.Parallel()
-			opt := pythonless(t, tt.role)
-			opt.CloseTimeout = 300 * time.Millisecond
-			r := open(t, tiny("a"), opt)
-			err := r.Close()
-			if tt.log != "" && err == nil {
-				return // it was gone before anybody asked
-			}
-			workerError(t, err, "close", tt.what)
-			assertGone(t, r.PID())
-			if err := r.Close(); err != nil {
-				t.Errorf("second close: %v", err)
-			}
-		})
-	}
-}
 
 func TestLogLines(t *testing.T) {
 	t.Parallel()
@@ -452,6 +212,7 @@ func TestLogLines(t *testing.T) {
 }
 
 // What a worker says at its very end comes through, and before Close returns.
+
 func TestLogIsCompleteAfterClose(t *testing.T) {
 	t.Parallel()
 	log := newLines()
@@ -496,32 +257,3 @@ func TestTwoWorkersAtOnce(t *testing.T) {
 }
 
 // A worker and what it started end with their parent.
-func TestParentIsKilled(t *testing.T) {
-	t.Parallel()
-	parent := exec.Command(os.Args[0])
-	parent.Env = append(os.Environ(), roleVar+"=parent", "STEPBENCH_PYTHON="+stubPython(t))
-	parent.Stderr = os.Stderr
-	out, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
-	text, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pid, worker int
-	if _, err := fmt.Sscan(text, &pid, &worker); err != nil {
-		t.Fatal(err)
-	}
-	if alive := group(worker); len(alive) != 2 {
-		t.Errorf("worker and child before: %s", alive)
-	}
-	if err := parent.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = parent.Wait()
-	assertGone(t, worker)
-}

@@ -60,7 +60,7 @@ func (w *Worker) read(in io.Reader, commands chan<- command) {
 			w.stop.Store(true)
 			continue
 		}
-		if c.Run != nil {
+		if c.stoppable() {
 			w.stop.Store(false) // before any later Stop can arrive
 		}
 		commands <- c
@@ -86,7 +86,9 @@ func (w *Worker) execute(c command) report {
 	case w.engine == nil:
 		return report{Done: true, Err: toWire(errors.New("no engine is open"))}
 	case c.Run != nil:
-		return report{Done: true, Err: toWire(w.run(*c.Run))}
+		return report{Done: true, Err: toWire(w.undisturbed(func(l *Loop, sink Sink) error { return l.Run(*c.Run, sink) }))}
+	case c.Play != nil:
+		return report{Done: true, Err: toWire(w.undisturbed(func(l *Loop, sink Sink) error { return l.Play(*c.Play, sink) }))}
 	case c.Call != nil:
 		var reply json.RawMessage
 		err := w.engine.Call(c.Call.Method, json.RawMessage(c.Call.Args), &reply)
@@ -112,17 +114,16 @@ func (w *Worker) open(c *openCommand) (*Info, error) {
 	return &info, nil
 }
 
-// run executes a plan with Go's collector off: a collection would take the
-// processor from the step being timed.
-func (w *Worker) run(plan Plan) error {
+// undisturbed runs a plan or script with Go's collector off: a collection would
+// take the processor from the step being timed.
+func (w *Worker) undisturbed(execute func(*Loop, Sink) error) error {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) + planHeap)
 	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
-	loop := NewLoop(w.engine, w.stop.Load)
-	return loop.Run(plan, func(b Batch) error {
+	return execute(NewLoop(w.engine, w.stop.Load), func(b Batch) error {
 		w.out <- report{Batch: &b}
 		return nil
 	})
@@ -136,6 +137,33 @@ func (w *Worker) close() error {
 	w.out <- report{Done: true, Err: toWire(err)}
 	close(w.out)
 	return errors.Join(err, <-w.failed)
+}
+
+// ServeProcess makes this process a worker on its files 3 and 4. It must run on
+// the main thread, locked.
+func ServeProcess() error {
+	in, out, err := workerPipes()
+	if err != nil {
+		return err
+	}
+	w := Worker{
+		Open:     func(cfg Config, host Host) (Stepper, error) { return OpenLocal(cfg, host) },
+		Orphaned: KillGroup,
+	}
+	return w.Serve(in, out)
+}
+
+// workerPipes are files 3 and 4, which the worker's own children must not
+// inherit: a pipe held open elsewhere would hide the parent's death.
+func workerPipes() (in, out *os.File, err error) {
+	in, out = os.NewFile(3, "commands"), os.NewFile(4, "reports")
+	for _, f := range []*os.File{in, out} {
+		if _, err := f.Stat(); err != nil {
+			return nil, nil, errors.New("a worker is started by stepbench itself, with pipes as files 3 and 4")
+		}
+		syscall.CloseOnExec(int(f.Fd()))
+	}
+	return in, out, nil
 }
 
 // KillGroup ends this process and, when it leads its process group, all that

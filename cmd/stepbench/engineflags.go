@@ -26,6 +26,7 @@ func engineFlags() []cli.Flag {
 		&cli.Int64Flag{Name: "kv-cache-mib", Usage: "KV cache `MIB` (default: 1024 on a CPU, what fits on a GPU)"},
 		&cli.StringSliceFlag{Name: "engine-arg", Usage: "any vLLM EngineArgs field, `NAME=JSON`; may repeat"},
 		&cli.DurationFlag{Name: "step-timeout", Value: 5 * time.Minute, Usage: "silence after which a worker counts as hung; a first step may compile"},
+		&cli.StringFlag{Name: "host", Value: string(engine.HostGo), Usage: "worker process: go (this program embeds libpython) or python (the python executable loads the worker)"},
 		&cli.BoolFlag{Name: "verbose", Usage: "show the worker's log"},
 	}
 	return append(flags, hostFlags()...)
@@ -88,7 +89,9 @@ func engineArgs(pairs []string) (map[string]any, error) {
 func workerOptions(c *cli.Context, p *progress) engine.WorkerOptions {
 	verbose := c.Bool("verbose")
 	return engine.WorkerOptions{
-		Host:        engine.Host{Python: c.String("python"), Shim: c.String("shim")},
+		Host: engine.Host{
+			Python: c.String("python"), Shim: c.String("shim"), Mode: engine.HostMode(c.String("host")),
+		},
 		StepTimeout: c.Duration("step-timeout"),
 		Log: func(line string) {
 			if verbose {

@@ -15,8 +15,16 @@ var _ engine.Engine = Engine{}
 
 // Run implements engine.Engine.
 func (e Engine) Run(ctx context.Context, plan engine.Plan, sink engine.Sink) error {
-	loop := engine.NewLoopWithClock(e.Fake, e.Clock, func() bool { return ctx.Err() != nil })
-	err := loop.Run(plan, sink)
+	return e.execute(ctx, func(l *engine.Loop) error { return l.Run(plan, sink) })
+}
+
+// Play is as engine.Remote's.
+func (e Engine) Play(ctx context.Context, script engine.Script, sink engine.Sink) error {
+	return e.execute(ctx, func(l *engine.Loop) error { return l.Play(script, sink) })
+}
+
+func (e Engine) execute(ctx context.Context, run func(*engine.Loop) error) error {
+	err := run(engine.NewLoopWithClock(e.Fake, e.Clock, func() bool { return ctx.Err() != nil }))
 	if errors.Is(err, engine.ErrStopped) && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
