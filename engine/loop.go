@@ -80,6 +80,7 @@ type run struct {
 	progress  Progress
 	flushedNs int64
 
+	idle       int  // steps in a row that did no work
 	sinkBroken bool // it refused a batch and gets no further one
 }
 
@@ -178,6 +179,12 @@ func (r *run) step(limits Limits, op int32) error {
 	s.Index, s.Op = r.index, op
 	r.index++
 	r.batch.Steps = append(r.batch.Steps, s.Step)
+	if r.idle++; s.CtxTokens+s.GenTokens > 0 || s.Step.Outputs > 0 {
+		r.idle = 0
+	}
+	if r.idle > idleLimit {
+		return fmt.Errorf("%d steps in a row did no work with %d requests in flight: the engine has lost them", r.idle, len(r.inFlight))
+	}
 	for i := range s.Outputs {
 		r.collect(&s.Outputs[i], &s)
 	}
