@@ -14,6 +14,7 @@ var ErrStopped = errors.New("stopped")
 const (
 	flushEveryNs = 100e6 // at most ten batches a second
 	heartbeatNs  = 1e9   // a batch without records shows that the loop is alive
+	idleLimit    = 1000  // steps; a few empty ones are normal, they carry out aborts
 	longestSleep = 20 * time.Millisecond
 	startLeadNs  = 2e6  // so that the first arrival is not late by construction
 	stampRoom    = 1024 // longest output whose stamps get their memory at admission

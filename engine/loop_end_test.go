@@ -2,12 +2,14 @@ package engine_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"stepbench/engine"
+	"stepbench/engine/enginetest"
 )
 
 func TestStepError(t *testing.T) {
@@ -181,3 +183,20 @@ func TestEmptyPlan(t *testing.T) {
 		t.Errorf("%d batches, progress %+v, want one of nothing", len(r.batches), r.last())
 	}
 }
+
+// An engine that forgets a request would otherwise be stepped for ever: it
+// keeps answering, so no watchdog sees it.
+func TestLoopEndsWhenTheEngineLosesRequests(t *testing.T) {
+	fake := &enginetest.Fake{Clock: &enginetest.Clock{}}
+	forgetful := forgetting{fake}
+	plan := engine.Plan{Arrivals: []engine.Arrival{{Request: request(1, 8, 4)}}}
+	err := engine.NewLoopWithClock(forgetful, fake.Clock, nil).Run(plan, func(engine.Batch) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "the engine has lost them") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// forgetting accepts requests and does nothing with them.
+type forgetting struct{ *enginetest.Fake }
+
+func (forgetting) Submit([]engine.Request, []int64) (map[int]error, error) { return nil, nil }

@@ -40,6 +40,8 @@ find_uv() {
 
 # bootstrap_uv PYTHON: the locked uv from pip, hash checked, for a machine without one.
 bootstrap_uv() {
+  # uv's own environments come without pip.
+  "$1" -m pip --version >/dev/null 2>&1 || "$1" -m ensurepip --upgrade >/dev/null || return 1
   "$1" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
     -r <(awk '/^[^ ]/ { keep = /^uv==/ } keep' "$lock")
 }

@@ -93,15 +93,15 @@ def modules(package):
             path = line[line.find("/") :].strip() if "/" in line else ""
             if path.startswith(package + os.sep) and path.endswith(".so"):
                 paths.add(path)
-    return [
-        {"name": os.path.relpath(p, package), "path": p, "sha256": sha256(p)} for p in sorted(paths)
-    ]
+    return [{"name": os.path.relpath(p, package), "path": p, "sha256": sha256(p)} for p in sorted(paths)]
 
 
 def sha256(path):
     with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else (
-            hashlib.sha256(f.read()).hexdigest()
+        return (
+            hashlib.file_digest(f, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else (hashlib.sha256(f.read()).hexdigest())
         )
 
 

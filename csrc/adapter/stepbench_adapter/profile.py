@@ -68,9 +68,7 @@ def cpu_rows(events):
     called, found with a stack over the events of each thread."""
     by_thread = {}
     for e in events:
-        by_thread.setdefault(e.start_thread_id(), []).append(
-            (e.start_ns(), -e.duration_ns(), e.name())
-        )
+        by_thread.setdefault(e.start_thread_id(), []).append((e.start_ns(), -e.duration_ns(), e.name()))
     rows = []
     for spans in by_thread.values():
         spans.sort()

@@ -152,10 +152,7 @@ class Session:
         a reader can compare bits."""
         if self.audited is None:
             raise ValueError("the engine was not opened with audit")
-        return {
-            i: {name: float(getattr(m, name)).hex() for name in STATS}
-            for i, m in self.audited.items()
-        }
+        return {i: {name: float(getattr(m, name)).hex() for name in STATS} for i, m in self.audited.items()}
 
     def do_reset_prefix_cache(self, _):
         return self.engine.reset_prefix_cache()
