@@ -43,6 +43,7 @@ type Info struct {
 	AsyncScheduling     bool   `json:"async_scheduling"`
 	PrefixCaching       bool   `json:"prefix_caching"`
 
+	HostMode       HostMode          `json:"host_mode"` // what kind of process the engine is in
 	OpenSeconds    float64           `json:"open_s"`
 	CompileSeconds float64           `json:"compile_s"`
 	Modules        []Module          `json:"modules"` // csrc extension modules loaded

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,7 +86,7 @@ func OpenRemote(ctx context.Context, cfg Config, opt WorkerOptions) (*Remote, er
 	if err != nil {
 		return nil, err
 	}
-	rep, err := r.ask(ctx, "open", command{Open: &openCommand{text, opt.Host}}, or(opt.OpenTimeout, defaultOpenTimeout), nil)
+	rep, err := r.ask(ctx, "open", command{Open: &openCommand{text, opt.Host}}, cmp.Or(opt.OpenTimeout, defaultOpenTimeout), nil)
 	if err == nil && rep.Info == nil {
 		err = r.failure("open", "answered nonsense (no description of the engine) and was killed")
 	}
@@ -94,14 +95,8 @@ func OpenRemote(ctx context.Context, cfg Config, opt WorkerOptions) (*Remote, er
 		return nil, err
 	}
 	r.info = *rep.Info
+	r.info.HostMode = cmp.Or(opt.Host.Mode, HostGo)
 	return r, nil
-}
-
-func or(d, fallback time.Duration) time.Duration {
-	if d == 0 {
-		return fallback
-	}
-	return d
 }
 
 func startWorker(opt WorkerOptions) (*Remote, error) {
@@ -256,7 +251,7 @@ func (r *Remote) lost(during string) error {
 	return r.failure(during, what)
 }
 
-func (r *Remote) closeTimeout() time.Duration { return or(r.opt.CloseTimeout, defaultCloseTimeout) }
+func (r *Remote) closeTimeout() time.Duration { return cmp.Or(r.opt.CloseTimeout, defaultCloseTimeout) }
 
 func (r *Remote) failure(during, what string) error {
 	return &WorkerError{During: during, What: what, LogTail: r.log.last()}
@@ -279,7 +274,7 @@ func (r *Remote) Play(ctx context.Context, script Script, sink Sink) error {
 }
 
 func (r *Remote) execute(ctx context.Context, c command, sink Sink) error {
-	_, err := r.ask(ctx, "run", c, or(r.opt.StepTimeout, defaultStepTimeout),
+	_, err := r.ask(ctx, "run", c, cmp.Or(r.opt.StepTimeout, defaultStepTimeout),
 		func(b *Batch) error { return sink(*b) })
 	switch {
 	case err == nil || ctx.Err() == nil:
@@ -296,7 +291,7 @@ func (r *Remote) Call(ctx context.Context, method string, args, reply any) error
 	if err != nil {
 		return fmt.Errorf("call %s: %w", method, err)
 	}
-	rep, err := r.ask(ctx, "call "+method, command{Call: &callCommand{method, text}}, or(r.opt.StepTimeout, defaultStepTimeout), nil)
+	rep, err := r.ask(ctx, "call "+method, command{Call: &callCommand{method, text}}, cmp.Or(r.opt.StepTimeout, defaultStepTimeout), nil)
 	if err != nil || reply == nil {
 		return err
 	}

@@ -87,6 +87,18 @@ func TestRefusedCommandLines(t *testing.T) {
 		{"beyond the context", []string{"run", "--input-len", "1000", "--output-len", "100"}, "1024"},
 		{"engine argument", []string{"run", "--engine-arg", "seed"}, `--engine-arg "seed" is not NAME=JSON`},
 		{"negative limit", []string{"run", "--max-num-seqs", "-4"}, "--max-num-seqs -4 is negative"},
+		{"axis", []string{"steps", "--batch", "1,x"}, "--batch"},
+		{"backward range", []string{"steps", "--context", "512..128*2"}, "--context"},
+		{"shape", []string{"steps", "8q1t1k"}, "8q1t1k"},
+		{"phase", []string{"steps", "--phase", "warm"}, "warm"},
+		{"context beyond the model", []string{"steps", "--model", "gpt2", "--batch", "1", "--context", "2k"}, "1024"},
+		{"batch beyond the KV cache", []string{"steps", "--model", "gpt2", "--kv-cache-mib", "64", "64q1s900"}, "--kv-cache-mib"},
+		{"format", []string{"steps", "-o", "xml"}, "--output"},
+		{"second format", []string{"steps", "-oe", "xml"}, "--output-err"},
+		{"rules", []string{"steps", "--profile", "slow"}, "slow"},
+		{"graph mode", []string{"steps", "--cudagraph", "SOME"}, "--cudagraph SOME"},
+		{"custom op", []string{"steps", "--custom-ops", "silu"}, `"silu"`},
+		{"op priority", []string{"steps", "--ir-op-priority", "rms_norm"}, `"rms_norm"`},
 		{"as a python interpreter", []string{"-c", "from multiprocessing.spawn import spawn_main"}, "sys.executable"},
 	}
 	for _, tt := range tests {

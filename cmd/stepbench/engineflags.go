@@ -26,7 +26,7 @@ func engineFlags() []cli.Flag {
 		&cli.Int64Flag{Name: "kv-cache-mib", Usage: "KV cache `MIB` (default: 1024 on a CPU, what fits on a GPU)"},
 		&cli.StringSliceFlag{Name: "engine-arg", Usage: "any vLLM EngineArgs field, `NAME=JSON`; may repeat"},
 		&cli.DurationFlag{Name: "step-timeout", Value: 5 * time.Minute, Usage: "silence after which a worker counts as hung; a first step may compile"},
-		&cli.StringFlag{Name: "host", Value: string(engine.HostGo), Usage: "worker process: go (this program embeds libpython) or python (the python executable loads the worker)"},
+		&cli.StringFlag{Name: "host", Value: string(engine.HostGo), Usage: "worker process: go (this program embeds libpython) python (the python executable loads the worker), or, for steps, plain (a Python loop without Go)"},
 		&cli.BoolFlag{Name: "verbose", Usage: "show the worker's log"},
 	}
 	return append(flags, hostFlags()...)
@@ -45,7 +45,7 @@ func engineConfig(c *cli.Context) (engine.Config, error) {
 	if err != nil {
 		return engine.Config{}, err
 	}
-	for _, name := range []string{"max-model-len", "max-num-seqs", "max-num-batched-tokens", "kv-cache-mib"} {
+	for _, name := range []string{"max-model-len", "max-num-seqs", "max-num-batched-tokens", "kv-cache-mib", "token-budget", "seq-budget"} {
 		if c.Int64(name) < 0 {
 			return engine.Config{}, fmt.Errorf("--%s %d is negative", name, c.Int64(name))
 		}
@@ -61,8 +61,8 @@ func engineConfig(c *cli.Context) (engine.Config, error) {
 	}
 	return engine.Config{
 		Model: model, DType: dtype, EnforceEager: c.Bool("eager"),
-		MaxModelLen: c.Int("max-model-len"), MaxNumSeqs: c.Int("max-num-seqs"),
-		MaxNumBatchedTokens: c.Int("max-num-batched-tokens"), KVCacheBytes: kv << 20,
+		MaxModelLen: c.Int("max-model-len"), MaxNumSeqs: max(c.Int("max-num-seqs"), c.Int("seq-budget")),
+		MaxNumBatchedTokens: max(c.Int("max-num-batched-tokens"), c.Int("token-budget")), KVCacheBytes: kv << 20,
 		SkipTokenizer: true, Extra: extra,
 	}, nil
 }

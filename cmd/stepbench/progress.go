@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 
+	"stepbench/bench/micro"
 	"stepbench/engine"
 )
 
@@ -44,6 +45,15 @@ func (p *progress) update(s engine.Progress) {
 	}
 	p.shown, p.drawn = now, true
 	fmt.Fprintf(p.out, "\r\033[K%s", progressLine(s))
+}
+
+// cell shows which shape is being measured.
+func (p *progress) cell(s micro.Progress) {
+	if !p.terminal {
+		return
+	}
+	p.drawn = true
+	fmt.Fprintf(p.out, "\r\033[K%s %s, round %d, %d shapes left in this stage", s.Stage, s.Cell, s.Round+1, s.Left)
 }
 
 func (p *progress) clear() {

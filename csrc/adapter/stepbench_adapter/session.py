@@ -5,6 +5,7 @@ import sys
 import time
 
 from . import describe
+from .conditions import Conditions
 from .profile import Profiler
 
 # The parts of RequestStateStats that travel, in the order of the shim's rows:
@@ -92,6 +93,7 @@ class Session:
         self.info = "{}"
         self.audited = {} if audit else None
         self.profiler = Profiler(describe.platform_name())
+        self.conditions = Conditions(describe.platform_name())
         self.step = engine.step
         self.after = probe.fill
         self.counters = probe.cells
@@ -161,9 +163,14 @@ class Session:
         """Switches Python's garbage collector, and collects now if asked."""
         import gc
 
+        self.conditions.measuring = False
+        gc.disable()
         if args["collect"]:
             gc.collect()
-        (gc.enable if args["enabled"] else gc.disable)()
+        if args["enabled"]:
+            gc.enable()
+        else:
+            self.conditions.measuring = True
         return True
 
     def do_profile_start(self, _):
@@ -172,6 +179,14 @@ class Session:
 
     def do_profile_stop(self, windows):
         return self.profiler.stop(windows)
+
+    def do_conditions(self, _):
+        return self.conditions.now()
+
+    def do_ceilings(self, args):
+        from . import ceilings
+
+        return ceilings.measure(describe.platform_name(), args["dtype"])
 
     def do_threads(self, _):
         return describe.threads()

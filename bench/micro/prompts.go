@@ -1,0 +1,35 @@
+package micro
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+
+	"stepbench/engine"
+)
+
+// prompts makes the requests of an engine's life. Every one has fresh random
+// token ids: the stream is ChaCha8 seeded with the SHA-256 of the seed and the
+// request's id, so that no prompt depends on how many came before it.
+type prompts struct {
+	seed  uint64
+	vocab int
+	next  int64 // id
+}
+
+// request has a prompt of n tokens and ends after maxTokens outputs. Decoding
+// is greedy and goes past the end-of-sequence token.
+func (p *prompts) request(n, maxTokens int) engine.Request {
+	id := p.next
+	p.next++
+	key := fmt.Sprintf("stepbench steps\nseed %d\nrequest %d\n", p.seed, id)
+	rng := rand.New(rand.NewChaCha8(sha256.Sum256([]byte(key))))
+	tokens := make([]int32, n)
+	for i := range tokens {
+		tokens[i] = rng.Int32N(int32(p.vocab))
+	}
+	return engine.Request{
+		ID: id, Prompt: tokens,
+		Sampling: engine.Sampling{MaxTokens: maxTokens, IgnoreEOS: true},
+	}
+}

@@ -1,0 +1,47 @@
+"""Arithmetic of attribution: self times, busy and idle time, and what is left over."""
+
+import unittest
+
+from stepbench_adapter import profile
+
+
+class Nested(unittest.TestCase):
+    def test_self_time_is_without_the_ops_called(self):
+        spans = [("a", 0, 100), ("b", 10, 20), ("c", 40, 30), ("d", 45, 5), ("e", 200, 10)]
+        rows = profile.nested(sorted((start, -length, name) for name, start, length in spans))
+        self.assertEqual({row[0]: row[3] for row in rows}, {"a": 50, "b": 20, "c": 25, "d": 5, "e": 10})
+
+    def test_an_op_that_starts_where_another_ends_is_not_inside_it(self):
+        rows = profile.nested([(0, -10, "a"), (10, -10, "b")])
+        self.assertEqual([row[3] for row in rows], [10, 10])
+
+
+class Union(unittest.TestCase):
+    def check(self, intervals, windows, busy, gap):
+        self.assertEqual(profile.union(sorted(intervals), windows), (busy, gap))
+
+    def test_overlap_counts_once_and_is_clipped(self):
+        self.check([(0, 10), (5, 20), (30, 40), (90, 120)], [(2, 50), (100, 110)], 38, 20)
+
+    def test_a_long_interval_hides_short_ones_inside_it(self):
+        self.check([(0, 100), (10, 20), (30, 40)], [(0, 50)], 50, 0)
+
+    def test_an_interval_that_spans_two_windows_counts_in_both(self):
+        self.check([(0, 100), (1, 2)], [(0, 10), (20, 30)], 20, 0)
+
+    def test_nothing_ran(self):
+        self.check([], [(0, 10)], 0, 10)
+
+
+class Summary(unittest.TestCase):
+    def test_rows_sums_and_leftovers(self):
+        rows = [("k", 0, 4, 4), ("k", 5, 7, 2), ("Memcpy DtoD", 7, 8, 1), ("late", 20, 23, 3)]
+        s = profile.summarize("kernel", rows, [(0, 10)])
+        first = s["rows"][0]
+        self.assertEqual((first["name"], first["calls"], first["self_ns"]), ("k", 2, 6))
+        self.assertEqual((s["sum_ns"], s["busy_ns"], s["gap_ns"], s["unassigned_ns"]), (9, 7, 3, 3))
+        self.assertTrue(next(r for r in s["rows"] if r["name"].startswith("Memcpy"))["copy"])
+
+
+if __name__ == "__main__":
+    unittest.main()
