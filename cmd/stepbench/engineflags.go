@@ -18,12 +18,12 @@ import (
 func engineFlags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "model", Value: "gpt2", Usage: "preset (" + strings.Join(preset.Names(), ", ") + ", or NAME:N for N layers), model folder, or hub name"},
-		&cli.StringFlag{Name: "dtype", Usage: "weights and activations: bfloat16, float16, float32 (default: vLLM's; float32 on a CPU without bfloat16 instructions)"},
+		&cli.StringFlag{Name: "dtype", Usage: "weights and activations: bfloat16, float16, float32", DefaultText: "vLLM's; float32 on a CPU without bfloat16 instructions"},
 		&cli.BoolFlag{Name: "eager", Usage: "no torch.compile, no CUDA graphs"},
-		&cli.IntFlag{Name: "max-model-len", Usage: "longest prompt plus output, `TOKENS` (default: the model's)"},
-		&cli.IntFlag{Name: "max-num-seqs", Usage: "requests in a step (default: vLLM's)"},
-		&cli.IntFlag{Name: "max-num-batched-tokens", Usage: "tokens in a step (default: vLLM's)"},
-		&cli.Int64Flag{Name: "kv-cache-mib", Usage: "KV cache `MIB` (default: 1024 on a CPU, what fits on a GPU)"},
+		&cli.IntFlag{Name: "max-model-len", Usage: "longest prompt plus output, `TOKENS`", DefaultText: "the model's"},
+		&cli.IntFlag{Name: "max-num-seqs", Usage: "requests in a step", DefaultText: "vLLM's"},
+		&cli.IntFlag{Name: "max-num-batched-tokens", Usage: "tokens in a step", DefaultText: "vLLM's"},
+		&cli.Int64Flag{Name: "kv-cache-mib", Usage: "KV cache `MIB`", DefaultText: "1024 on a CPU, what fits on a GPU"},
 		&cli.StringSliceFlag{Name: "engine-arg", Usage: "any vLLM EngineArgs field, `NAME=JSON`; may repeat"},
 		&cli.DurationFlag{Name: "step-timeout", Value: 5 * time.Minute, Usage: "silence after which a worker counts as hung; a first step may compile"},
 		&cli.StringFlag{Name: "host", Value: string(engine.HostGo), Usage: "worker process: go (this program embeds libpython) python (the python executable loads the worker), or, for steps, plain (a Python loop without Go)"},

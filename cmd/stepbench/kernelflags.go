@@ -12,12 +12,12 @@ import (
 // EngineArgs fields.
 func kernelFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "cudagraph", Usage: "NONE, PIECEWISE, FULL, FULL_DECODE_ONLY or FULL_AND_PIECEWISE (default: vLLM's)"},
+		&cli.StringFlag{Name: "cudagraph", Usage: strings.Join(cudagraphModes, ", "), DefaultText: "vLLM's"},
 		&cli.StringFlag{Name: "custom-ops", Usage: "ops that run vLLM's own kernel (+op) or torch's (-op), by comma"},
 		&cli.StringSliceFlag{Name: "ir-op-priority", Usage: "implementation of an IR op, `OP=vllm_c`; may repeat"},
 		&cli.StringFlag{Name: "attention-backend", Usage: "vLLM's name of it, such as FLASH_ATTN"},
-		&cli.IntFlag{Name: "token-budget", Usage: "the same as --max-num-batched-tokens"},
-		&cli.IntFlag{Name: "seq-budget", Usage: "the same as --max-num-seqs"},
+		&cli.IntFlag{Name: "token-budget", Usage: "the same as --max-num-batched-tokens", DefaultText: "what the shapes need"},
+		&cli.IntFlag{Name: "seq-budget", Usage: "the same as --max-num-seqs", DefaultText: "what the shapes need"},
 	}
 }
 

@@ -45,7 +45,7 @@ Examples:
 			&cli.IntFlag{Name: "input-len", Value: d.InputTokens, Usage: "prompt `TOKENS`"},
 			&cli.IntFlag{Name: "output-len", Value: d.OutputTokens, Usage: "output `TOKENS`"},
 			&cli.Uint64Flag{Name: "seed", Value: d.Seed, Usage: "of arrivals and prompts"},
-			&cli.StringFlag{Name: "out", Usage: "run `DIRECTORY`, new or empty (default: results/<UTC>-run)"},
+			&cli.StringFlag{Name: "out", Usage: "run `DIRECTORY`, new or empty", DefaultText: "results/<UTC>-run"},
 		),
 		OnUsageError: usageError,
 		Action:       runAction,

@@ -42,8 +42,8 @@ Examples:
 func stepsFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "phase", Value: "prefill,decode", Usage: "prefill, decode, mixed"},
-		&cli.StringFlag{Name: "batch", Usage: "requests in a step (default without shapes: 1,8)"},
-		&cli.StringFlag{Name: "context", Usage: "tokens of a sequence after the step (default without shapes: 128,512)"},
+		&cli.StringFlag{Name: "batch", Usage: "requests in a step", DefaultText: "1,8 where no shape is given"},
+		&cli.StringFlag{Name: "context", Usage: "tokens of a sequence after the step", DefaultText: "128,512 where no shape is given"},
 		&cli.StringFlag{Name: "chunk", Usage: "prompt tokens in a step, for chunked prefill and mixed steps"},
 		&cli.StringFlag{Name: "profile", Value: "standard", Usage: "how long to measure: quick or standard"},
 		&cli.BoolFlag{Name: "no-attribution", Usage: "do not profile kernels or ops after timing"},
