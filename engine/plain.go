@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 
 	"stepbench/bridge"
@@ -18,6 +16,9 @@ import (
 // HostPlain is a Python loop in the python executable, without Go or shim: the
 // yardstick for what a host costs. It executes scripts only.
 const HostPlain HostMode = "plain"
+
+// runPlain imports the adapter from the folder given, as the shim does.
+const runPlain = "import sys; sys.path.insert(0, sys.argv.pop(1)); from " + adapterModule + ".plain import main; main()"
 
 // Plain is an engine driven by Python (stepbench_adapter/plain.py).
 type Plain struct {
@@ -56,14 +57,12 @@ func startPlain(ctx context.Context, opt WorkerOptions) (*Plain, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := strings.Trim(adapter+":"+os.Getenv("PYTHONPATH"), ":")
-	opt.Env = append([]string{"PYTHONPATH=" + path}, opt.Env...)
 	env, err := WorkerEnv(opt)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plain{log: newLogTail(opt.Log)}
-	p.cmd = exec.CommandContext(ctx, python.Executable, "-X", "utf8", "-s", "-u", "-m", adapterModule+".plain")
+	p.cmd = exec.CommandContext(ctx, python.Executable, "-X", "utf8", "-s", "-u", "-c", runPlain, adapter)
 	p.cmd.Env = env
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }

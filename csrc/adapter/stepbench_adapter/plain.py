@@ -1,16 +1,15 @@
 """The same engine, driven by a plain Python loop in the python executable: the
 yardstick for what another host costs.
 
-    python -m stepbench_adapter.plain      one JSON value a line, in and out
-
-The first line is the configuration, answered by the engine's description. Each
-further line is a script (see engine.Script) or {"Method": …, "Args": …},
-answered by its steps and profiles or by the method's reply.
+main() reads and writes one JSON value a line. The first line is the configuration,
+answered by the engine's description. Each further line is a script (see
+engine.Script) or {"Method": …, "Args": …}, answered by its steps and profiles or
+by the method's reply.
 """
 
 import json
 import sys
-from time import monotonic_ns
+from time import monotonic_ns, time
 
 from .session import open_session
 
@@ -62,7 +61,7 @@ def play(session, ops):
 def submit(session, requests, flying):
     for r in requests:
         (params,) = session.params(json.dumps([r["Sampling"]]))
-        session.submit(r["ID"], r["Prompt"], params, None)
+        session.submit(r["ID"], r["Prompt"], params, time())
         flying[r["ID"]] = r["Sampling"]["max_tokens"]
 
 
@@ -80,7 +79,3 @@ def step(session, limits, flying):
         if output.finished:
             flying.pop(int(output.request_id), None)
     return [call, returned, len(outputs), *cells]
-
-
-if __name__ == "__main__":
-    main()
