@@ -43,6 +43,7 @@ func (w *Worker) Serve(in io.Reader, out io.Writer) error {
 		}
 		w.out <- w.execute(c)
 	}
+	close(w.out) // ends write, which may outlive this call on a pipe nobody reads
 	return errors.New("the parent closed its pipe")
 }
 
