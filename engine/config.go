@@ -18,6 +18,8 @@ type Config struct {
 	// control method "audit", to check what came through the shim.
 	Audit bool  `json:"audit,omitempty"`
 	Seed  int64 `json:"seed,omitempty"`
+	// Variant replaces kernels; nil leaves vLLM as it was installed.
+	Variant *Variant `json:"variant,omitempty"`
 	// Extra is passed to vLLM's EngineArgs as it is and wins over the above.
 	Extra map[string]any `json:"extra,omitempty"`
 }
@@ -47,6 +49,7 @@ type Info struct {
 	OpenSeconds    float64           `json:"open_s"`
 	CompileSeconds float64           `json:"compile_s"`
 	Modules        []Module          `json:"modules"` // csrc extension modules loaded
+	Variant        *LoadedVariant    `json:"variant,omitempty"`
 	Threads        []string          `json:"python_threads"`
 	Env            map[string]string `json:"env"` // variables that change results
 }

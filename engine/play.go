@@ -18,7 +18,7 @@ type collector struct {
 // Play executes script. Each step's Op says which of the script's it belongs
 // to. Errors are those of [Loop.Run].
 func (l *Loop) Play(script Script, sink Sink) error {
-	r := newRun(l, Plan{}, sink)
+	r := newRun(l, Plan{KeepTokens: script.KeepTokens}, sink)
 	return r.finish(r.play(script))
 }
 

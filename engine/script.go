@@ -4,6 +4,8 @@ package engine
 // a word in between: how shapes are measured.
 type Script struct {
 	Ops []Op
+	// KeepTokens returns each request's output token ids in its result.
+	KeepTokens bool
 }
 
 // Op submits requests, runs a number of steps, then ends what it should end.

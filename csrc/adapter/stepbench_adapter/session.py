@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-from . import describe
+from . import describe, variant
 from .conditions import Conditions
 from .profile import Profiler
 
@@ -67,16 +67,22 @@ def engine_args(config):
 def open_session(text):
     config = json.loads(text)
     start = time.monotonic()
+    changed = config.get("variant")
+    variant.replace_modules(changed)
     say("importing vLLM")
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
     from .probe import Probe
 
+    loaded = variant.load(changed)
     say(f"opening {config['model']['name']}")
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args(config)))
     session = Session(engine, Probe(engine), audit=config.get("audit", False))
+    session.variant = loaded
     facts = describe.engine(engine, open_s=time.monotonic() - start)
+    if loaded is not None:
+        facts["variant"] = loaded.describe()
     session.info = json.dumps(facts)
     say(f"engine open after {facts['open_s']:.1f} s")
     return session
@@ -91,6 +97,7 @@ class Session:
         self.engine = engine
         self.probe = probe
         self.info = "{}"
+        self.variant = None  # stock
         self.audited = {} if audit else None
         self.profiler = Profiler(describe.platform_name())
         self.conditions = Conditions(describe.platform_name())
@@ -182,6 +189,11 @@ class Session:
 
     def do_conditions(self, _):
         return self.conditions.now()
+
+    def do_variant_calls(self, _):
+        """How often each op of the loaded variant was called from the host, by
+        "namespace::op". Replayed CUDA graphs do not count."""
+        return self.variant.calls() if self.variant else {}
 
     def do_ceilings(self, args):
         from . import ceilings
