@@ -86,6 +86,8 @@ func collect(prog *program, out *played, number int) *burstResult {
 				sum = &engine.ProfileRow{Name: row.Name, Copy: row.Copy}
 				byName[row.Name], names = sum, append(names, row.Name)
 			}
+			// Of several profiles, the mean of their medians by calls.
+			sum.MedianNs = (sum.MedianNs*sum.Calls + row.MedianNs*row.Calls) / max(1, sum.Calls+row.Calls)
 			sum.Calls += row.Calls
 			sum.SelfNs += row.SelfNs
 		}

@@ -21,8 +21,8 @@ func mustBatch(t testing.TB, text string) Batch {
 	return b
 }
 
-// newRunner is a runner on a fake engine whose steps are not noisy.
-func newRunner(t testing.TB, p *microtest.Player) *runner {
+// testRunner is a runner on a fake engine whose steps are not noisy.
+func testRunner(t testing.TB, p *microtest.Player) *runner {
 	t.Helper()
 	return &runner{
 		player: p, opt: Options{Rules: QuickRules()}, steady: true,
@@ -139,7 +139,7 @@ func TestProgramsPlayAsPlanned(t *testing.T) {
 	for _, tokens := range []int{2048, 96} {
 		p := microtest.New(microtest.DefaultCost(), 1)
 		p.MaxTokens = tokens
-		r := newRunner(t, p)
+		r := testRunner(t, p)
 		for _, text := range cells {
 			c := Cell{Batch: mustBatch(t, text)}
 			if tokens == 96 && text == "64q1s200" {

@@ -3,7 +3,6 @@ package micro
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -80,27 +79,18 @@ func (m *measured) flag(text string) {
 // The engine must not schedule asynchronously, since a step would then return
 // an earlier batch.
 func Run(ctx context.Context, p Player, cells []Cell, opt Options) (*Results, error) {
-	info := p.Info()
-	limits := InfoLimits(info)
-	switch _, refused := Check(cells, limits); {
-	case info.AsyncScheduling:
-		return nil, errors.New("the engine schedules asynchronously, so that a step returns an earlier batch: open it with async_scheduling=False")
-	case info.VocabSize < 1:
-		return nil, errors.New("the vocabulary size of the model is not known")
-	case limits.Tokens < 1 || limits.Seqs < 1:
-		return nil, errors.New("the limits of the engine's scheduler are not known")
-	case len(refused) > 0:
-		return nil, refused[0]
+	r, err := newRunner(p, opt)
+	if err != nil {
+		return nil, err
 	}
-	r := &runner{
-		player: p, opt: opt,
-		writer: writer{limits: limits, prompts: &prompts{seed: opt.Seed, vocab: info.VocabSize, next: 1}},
-		steady: true,
+	info := p.Info()
+	if _, refused := Check(cells, InfoLimits(info)); len(refused) > 0 {
+		return nil, refused[0]
 	}
 	for _, c := range cells {
 		r.cells = append(r.cells, &measured{cell: c, discarded: map[string]int{}})
 	}
-	err := r.run(ctx)
+	err = r.run(ctx)
 	return r.results(info, err != nil), err
 }
 

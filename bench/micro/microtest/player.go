@@ -27,6 +27,10 @@ type Player struct {
 	BusyFrac, Slowdown float64
 	// GapScale times the idle time is what the gaps between kernels add up to.
 	GapScale float64
+	// Rows, if not nil, replaces the rows of a profile.
+	Rows func(p engine.Profile) []engine.ProfileRow
+	// Corrupt, if not nil, changes the output tokens of a request.
+	Corrupt func(tokens []int32)
 	// Leak is the share of kernel time outside the steps.
 	Leak float64
 	// Scripts counts the scripts played.
@@ -88,6 +92,16 @@ func (p *Player) Play(ctx context.Context, script engine.Script, sink engine.Sin
 	p.Scripts++
 	p.Contexts = nil
 	live := map[int64]int{} // tokens by request
+	tokens := map[int64][]int32{}
+	ended := func(id int64, finish engine.FinishReason) engine.RequestResult {
+		r := engine.RequestResult{ID: id, Finish: finish}
+		if script.KeepTokens {
+			if r.Tokens = tokens[id]; p.Corrupt != nil {
+				p.Corrupt(r.Tokens)
+			}
+		}
+		return r
+	}
 	prompt := map[int64]int{}
 	var index int64
 	for i, op := range script.Ops {
@@ -125,9 +139,10 @@ func (p *Player) Play(ctx context.Context, script engine.Script, sink engine.Sin
 					contexts = append(contexts, n)
 				}
 				live[o.ID] += int(o.TokenLen)
+				tokens[o.ID] = append(tokens[o.ID], r.Tokens[o.TokenOff:o.TokenOff+o.TokenLen]...)
 				if o.Finish != engine.Unfinished {
 					delete(live, o.ID)
-					b.Requests = append(b.Requests, engine.RequestResult{ID: o.ID, Finish: o.Finish})
+					b.Requests = append(b.Requests, ended(o.ID, o.Finish))
 				}
 			}
 			p.Contexts = append(p.Contexts, contexts)
@@ -140,6 +155,7 @@ func (p *Player) Play(ctx context.Context, script engine.Script, sink engine.Sin
 			var ids []int64
 			for id := range live {
 				ids = append(ids, id)
+				b.Requests = append(b.Requests, ended(id, engine.FinishAbort))
 			}
 			if _, err := p.Abort(ids); err != nil {
 				return err
@@ -171,7 +187,16 @@ func (p *Player) profile(op int, steps []engine.Step) engine.Profile {
 		{Name: "attention", Calls: 2 * n, SelfNs: out.BusyNs * 2 / 10},
 		{Name: "Memcpy DtoH", Calls: n, SelfNs: out.BusyNs / 10, Copy: true},
 	}
-	out.SumNs = out.Rows[0].SelfNs + out.Rows[1].SelfNs
+	if p.Rows != nil {
+		out.Rows = p.Rows(out)
+	}
+	for i := range out.Rows {
+		r := &out.Rows[i]
+		r.MedianNs = r.SelfNs / max(1, r.Calls)
+		if !r.Copy {
+			out.SumNs += r.SelfNs
+		}
+	}
 	out.UnassignedNs = int64(p.Leak * float64(out.SumNs))
 	return out
 }
