@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stepbench/bench/abtest/estimate"
+	"stepbench/bench/abtest/numerics"
 	"stepbench/bench/micro"
 	"stepbench/engine"
 )
@@ -22,6 +23,7 @@ type Job struct {
 	Seed   uint64
 	Model  engine.Model
 	Target []string // ops under test; those of the variants where empty
+	Code   map[string]Code
 
 	// Open starts an arm of a launch, numbered from 1.
 	Open func(ctx context.Context, side Side, launch int) (Arm, error)
@@ -31,8 +33,8 @@ type Job struct {
 	// Stagger is how much earlier the first arm of a pair starts.
 	Stagger time.Duration
 	// Check compares the outputs of the arms of the first launch, once warm;
-	// nil leaves them unchecked.
-	Check func(ctx context.Context, arms [2]Arm) error
+	// nil leaves them unchecked. An *ArmError in its error says whose it is.
+	Check func(ctx context.Context, arms [2]Arm) (numerics.Report, error)
 	// Watch, if not nil, observes the machine during each launch.
 	Watch func(arms [2]Arm, info [2]engine.Info) Watch
 	// Decide gives the verdict so far, which says whether a plan with another
@@ -82,7 +84,8 @@ type collector struct {
 func Collect(ctx context.Context, job Job) (*Evidence, error) {
 	c := &collector{job: job, order: rng(job.Seed, "order"), evidence: &Evidence{
 		Sides: [2]Side{job.A, job.B}, Plan: job.Plan, Model: job.Model, Seed: job.Seed,
-		Target: targets(job), BurstSteps: map[string]int{},
+		Target: targets(job), Code: job.Code, BurstSteps: map[string]int{},
+		Outputs: numerics.Unchecked("not compared"),
 	}}
 	for _, cell := range job.Cells {
 		c.evidence.Cells = append(c.evidence.Cells, cell.Name())

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"stepbench/bench/abtest/estimate"
+	"stepbench/bench/abtest/numerics"
 	"stepbench/bench/micro"
 	"stepbench/engine"
 )
@@ -26,6 +27,12 @@ type Evidence struct {
 	Model  engine.Model  `json:"model"`
 	Seed   uint64        `json:"seed"`
 	Target []string      `json:"target,omitempty"` // ops under test, "_C::rotary_embedding"
+
+	// Code says of kernels, by name, whether their machine code is the same in
+	// both arms; those that are not listed are unknown.
+	Code map[string]Code `json:"code,omitempty"`
+	// Outputs compares what the arms generated.
+	Outputs numerics.Report `json:"outputs"`
 
 	// BurstSteps are the measured steps of a burst, by cell, equal in both arms.
 	BurstSteps map[string]int `json:"burst_steps"`

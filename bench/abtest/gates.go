@@ -8,6 +8,7 @@ import (
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/abtest/numerics"
 	"stepbench/bench/stats"
+	"stepbench/bench/telemetry"
 )
 
 const (
@@ -20,22 +21,48 @@ const (
 // gates applies every condition that evidence alone can answer, and passes on
 // what was said of the machine.
 func (j *judge) gates() {
-	for _, gate := range []func() Gate{
+	for _, judge := range []func() Gate{
 		j.executed, j.selection, j.shapes, j.compiled, j.tokens, j.control, j.carryOver,
 	} {
-		j.result.Gates = append(j.result.Gates, gate())
+		j.result.Gates = append(j.result.Gates, judge())
 	}
 	j.result.Gates = append(j.result.Gates, j.machine()...)
 }
 
-func pass(name, detail string) Gate { return Gate{name, Pass, detail} }
+// Gate is a condition for a verdict.
+type Gate = telemetry.Gate
+
+// Outcomes of a gate.
+const (
+	Pass    = telemetry.Pass
+	Flag    = telemetry.Flag    // doubtful; the verdict stands
+	Fail    = telemetry.Fail    // the verdict is INVALID
+	Unknown = telemetry.Unknown // could not be read: never a pass
+)
+
+func gate(name string, status telemetry.Status, detail string) Gate {
+	return Gate{Name: name, Rule: rules[name], Status: status, Detail: detail}
+}
+
+func pass(name, detail string) Gate { return gate(name, Pass, detail) }
+
+// rules are the gates of this package.
+var rules = map[string]string{
+	"executed":   "an op under test ran",
+	"selection":  "kernels with the same code run equally often in both arms",
+	"steps":      "at most 10 % of quads dropped",
+	"jit":        "nothing compiled after warm-up, but for one quad",
+	"tokens":     "the arms' bursts give equal tokens (flag)",
+	"control":    "what did not change did not move",
+	"carry-over": "two bursts of an arm in a row differ by less than half the margin (flag)",
+}
 
 // executed: the ops under test ran, in the kernels that the profiler saw where
 // it can tell, else by the host's count.
 func (j *judge) executed() Gate {
 	const name = "executed"
 	if len(j.ev.Launches) == 0 {
-		return Gate{name, Unknown, "nothing was measured"}
+		return gate(name, Unknown, "nothing was measured")
 	}
 	last := &j.ev.Launches[len(j.ev.Launches)-1]
 	ran := map[string]bool{}
@@ -63,9 +90,9 @@ func (j *judge) executed() Gate {
 	case len(j.ev.Target) == 0 && j.result.Identical != "":
 		return pass(name, "no op under test")
 	case len(j.ev.Target) == 0:
-		return Gate{name, Unknown, "the variants replace whole modules: nothing says which ops changed"}
+		return gate(name, Unknown, "the variants replace whole modules: nothing says which ops changed")
 	case len(did) == 0:
-		return Gate{name, Fail, neverExecuted(j.ev.Target, last.Info[ArmA].Platform)}
+		return gate(name, Fail, neverExecuted(j.ev.Target, last.Info[ArmA].Platform))
 	}
 	return pass(name, shorten(did))
 }
@@ -80,7 +107,7 @@ func (j *judge) selection() Gate {
 				continue
 			}
 			if math.Abs(k.Calls[ArmA]-k.Calls[ArmB]) > 1e-9 {
-				return Gate{name, Fail, fmt.Sprintf("%s: %s runs %g times a step in A and %g in B (autotune)", c.Name, k.Name(), k.Calls[ArmA], k.Calls[ArmB])}
+				return gate(name, Fail, fmt.Sprintf("%s: %s runs %g times a step in A and %g in B (autotune)", c.Name, k.Name(), k.Calls[ArmA], k.Calls[ArmB]))
 			}
 		}
 	}
@@ -97,7 +124,7 @@ func (j *judge) shapes() Gate {
 				dropped += n
 			}
 			if float64(dropped) > droppedFrac*float64(q.Kept+dropped) {
-				return Gate{name, Fail, fmt.Sprintf("%s: %d of %d %s quads dropped (%s)", c.Name, dropped, q.Kept+dropped, kind, reasons(q.Dropped))}
+				return gate(name, Fail, fmt.Sprintf("%s: %d of %d %s quads dropped (%s)", c.Name, dropped, q.Kept+dropped, kind, reasons(q.Dropped)))
 			}
 		}
 	}
@@ -119,7 +146,7 @@ func (j *judge) compiled() Gate {
 		n += c.Attribution.Dropped["jit"] + c.Timing.Dropped["jit"]
 	}
 	if n > 1 {
-		return Gate{"jit", Fail, fmt.Sprintf("something was compiled in %d quads after warm-up", n)}
+		return gate("jit", Fail, fmt.Sprintf("something was compiled in %d quads after warm-up", n))
 	}
 	return pass("jit", "")
 }
@@ -149,7 +176,7 @@ func (j *judge) tokens() Gate {
 	if o := &j.result.Outputs; o.Status == numerics.NotChecked && !j.ev.Model.Synthetic {
 		o.Status, o.Reasons = numerics.Differs, []string{detail}
 	}
-	return Gate{name, Flag, detail}
+	return gate(name, Flag, detail)
 }
 
 // control: what did not change did not move. On a GPU these are kernels with
@@ -167,7 +194,7 @@ func (j *judge) control() Gate {
 		}
 	}
 	if len(names) == 0 || len(j.ev.Target) == 0 {
-		return Gate{name, Unknown, "no kernel is known to be the same"}
+		return gate(name, Unknown, "no kernel is known to be the same")
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
@@ -188,11 +215,11 @@ func (j *judge) control() Gate {
 		d := j.differences(cell, Attribution, j.ev.Plan.AttributionQuads, value)
 		theta := estimate.Decide(d, j.ev.Plan.Rule(len(d), j.calibration(string(e), cell)))
 		if theta.Bounds == nil {
-			return Gate{name, Unknown, "too few launches"}
+			return gate(name, Unknown, "too few launches")
 		}
 		if ci := theta.Bounds.CI; (ci.Lo > 0 || ci.Hi < 0) && math.Abs(theta.EffectLog) > max(most, theta.Bounds.FloorLog) {
-			return Gate{name, Fail, fmt.Sprintf("%s: kernels that did not change moved by %+.2f %% (%+.2f to %+.2f)", cell,
-				estimate.Percent(theta.EffectLog), estimate.Percent(ci.Lo), estimate.Percent(ci.Hi))}
+			return gate(name, Fail, fmt.Sprintf("%s: kernels that did not change moved by %+.2f %% (%+.2f to %+.2f)", cell,
+				estimate.Percent(theta.EffectLog), estimate.Percent(ci.Lo), estimate.Percent(ci.Hi)))
 		}
 	}
 	return pass(name, fmt.Sprintf("%d kernels that did not change", len(names)))
@@ -217,7 +244,7 @@ func (j *judge) carryOver() Gate {
 		}
 		slices.Sort(diff)
 		if m := stats.Median(diff); math.Abs(m) >= math.Log1p(j.ev.Plan.Margin)/2 {
-			return Gate{name, Flag, fmt.Sprintf("%s: the second of two bursts in a row differs by %+.2f %%", cell, estimate.Percent(m))}
+			return gate(name, Flag, fmt.Sprintf("%s: the second of two bursts in a row differs by %+.2f %%", cell, estimate.Percent(m)))
 		}
 	}
 	return pass(name, "")
@@ -239,8 +266,8 @@ func (j *judge) machine() []Gate {
 	return out
 }
 
-func gravity(s Status) int {
-	return slices.Index([]Status{Pass, Unknown, Flag, Fail}, s)
+func gravity(s telemetry.Status) int {
+	return slices.Index([]telemetry.Status{Pass, Unknown, Flag, Fail}, s)
 }
 
 // wallVoid is why wall time does not count, empty if it does: the arms'

@@ -13,13 +13,8 @@ import (
 type Rules struct {
 	// Calibration gives that of an endpoint and cell, nil where there is none.
 	Calibration func(endpoint, cell string) *estimate.Calibration
-	// Outputs is the comparison of what the arms generated.
-	Outputs numerics.Report
 	// AllowNumericChange keeps differing outputs out of the exit code.
 	AllowNumericChange bool
-	// Code says whether a kernel of the given name has the same machine code
-	// in both arms; nil where nobody knows.
-	Code func(kernel string) Code
 }
 
 // Result is what the evidence shows.
@@ -71,7 +66,7 @@ type QuadCount struct {
 // Judge turns evidence into a verdict. It never gives FASTER, SLOWER or SAME
 // where a gate fails.
 func Judge(ev *Evidence, rules Rules) *Result {
-	r := &Result{Endpoint: endpointOf(ev), Outputs: rules.Outputs}
+	r := &Result{Endpoint: endpointOf(ev), Outputs: ev.Outputs}
 	j := &judge{ev: ev, rules: rules, result: r}
 	j.identical()
 	j.cells()
@@ -143,7 +138,7 @@ func (j *judge) cells() {
 				}
 			}
 		}
-		c.Kernels = kernelTable(e, profiled, j.ev.Target, j.rules.Code)
+		c.Kernels = kernelTable(e, profiled, j.ev.Target, j.ev.Code)
 		j.result.Cells = append(j.result.Cells, c)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/abtest/numerics"
+	"stepbench/bench/telemetry"
 	"stepbench/engine"
 )
 
@@ -36,7 +37,8 @@ func TestJudge(t *testing.T) {
 			a.Unchanged, b.Unchanged = tt.same, tt.same
 			l := &lab{sides: map[string]behaviour{"a": quiet(tt.a), "b": quiet(tt.b)}}
 			ev := mustCollect(t, job(t, l, a, b, "standard", "8q1s40"))
-			r := Judge(ev, Rules{Outputs: tt.outputs})
+			ev.Outputs = tt.outputs
+			r := Judge(ev, Rules{})
 			if r.Verdict != tt.verdict || r.ExitCode != tt.exit {
 				t.Fatalf("%s, exit %d, %s; want %s, %d", r.Verdict, r.ExitCode, r.Reason, tt.verdict, tt.exit)
 			}
@@ -76,7 +78,7 @@ func TestJudge(t *testing.T) {
 			if err := json.Unmarshal(text, &again); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(r, Judge(&again, Rules{Outputs: tt.outputs})); diff != "" {
+			if diff := cmp.Diff(r, Judge(&again, Rules{})); diff != "" {
 				t.Errorf("from records (-first +again):\n%s", diff)
 			}
 		})
@@ -88,9 +90,9 @@ func TestGates(t *testing.T) {
 	tests := []struct {
 		name  string
 		alter func(*Evidence)
-		code  func(string) Code
+		code  map[string]Code
 		gate  string
-		want  Status
+		want  telemetry.Status
 	}{
 		{"control moved", func(ev *Evidence) {
 			eachBurst(ev, func(b *Burst) {
@@ -98,15 +100,15 @@ func TestGates(t *testing.T) {
 					b.Burst.Profile.Rows[0].Ns *= 1.03
 				}
 			})
-		}, sameBut(targetKernel), "control", Fail},
-		{"control steady", func(*Evidence) {}, sameBut(targetKernel), "control", Pass},
+		}, codes, "control", Fail},
+		{"control steady", func(*Evidence) {}, codes, "control", Pass},
 		{"autotune", func(ev *Evidence) {
 			eachBurst(ev, func(b *Burst) {
 				if b.Arm == ArmB && b.Burst.Profile != nil {
 					b.Burst.Profile.Rows[0].Calls *= 2
 				}
 			})
-		}, sameBut(targetKernel), "selection", Fail},
+		}, codes, "selection", Fail},
 		{"preempted", func(ev *Evidence) {
 			eachBurst(ev, func(b *Burst) {
 				if b.Quad%2 == 1 {
@@ -159,7 +161,8 @@ func TestGates(t *testing.T) {
 			l := &lab{sides: map[string]behaviour{"stock": quiet(behaviour{}), "v": quiet(behaviour{slower: 0.3})}}
 			ev := mustCollect(t, job(t, l, stock, variantSide("v"), "standard", "8q1s40"))
 			tt.alter(ev)
-			r := Judge(ev, Rules{Code: tt.code, Outputs: numerics.Report{Status: numerics.Identical}})
+			ev.Code, ev.Outputs = tt.code, numerics.Report{Status: numerics.Identical}
+			r := Judge(ev, Rules{})
 			for _, g := range r.Gates {
 				if g.Name == tt.gate {
 					if g.Status != tt.want {
@@ -184,14 +187,7 @@ func eachBurst(ev *Evidence, edit func(*Burst)) {
 	}
 }
 
-func sameBut(target string) func(string) Code {
-	return func(name string) Code {
-		if name == target {
-			return CodeChanged
-		}
-		return CodeSame
-	}
-}
+var codes = map[string]Code{"gemm": CodeSame, "attention": CodeSame, targetKernel: CodeChanged}
 
 // Without a word on outputs, other tokens are differing outputs.
 func TestTokensDecideUncheckedOutputs(t *testing.T) {
@@ -199,7 +195,7 @@ func TestTokensDecideUncheckedOutputs(t *testing.T) {
 	for synthetic, want := range map[bool]int{false: 4, true: 0} {
 		j := job(t, l, stock, variantSide("v"), "standard", "8q1s40")
 		j.Model = engine.Model{Synthetic: synthetic}
-		r := Judge(mustCollect(t, j), Rules{Outputs: numerics.Unchecked("not asked for")})
+		r := Judge(mustCollect(t, j), Rules{})
 		if r.ExitCode != want {
 			t.Errorf("synthetic %v: exit %d, want %d (%s)", synthetic, r.ExitCode, want, r.Verdict)
 		}

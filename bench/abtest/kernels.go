@@ -62,7 +62,7 @@ type kernel struct {
 // kernelTable lists every kernel that counts towards the endpoint. The columns
 // of times add up to the step's exactly, as they are means over the same
 // bursts.
-func kernelTable(e Endpoint, launches [][]*quad, targets []string, code func(name string) Code) []KernelRow {
+func kernelTable(e Endpoint, launches [][]*quad, targets []string, code map[string]Code) []KernelRow {
 	var arms [2]map[string]*kernel
 	n := 0
 	for w := range arms {
@@ -93,8 +93,8 @@ func kernelTable(e Endpoint, launches [][]*quad, targets []string, code func(nam
 			r.Code = CodeBOnly
 		case r.NameB == "":
 			r.Code = CodeAOnly
-		case code != nil:
-			r.Code = code(r.NameB)
+		case code[r.NameB] != "":
+			r.Code = code[r.NameB]
 		}
 		r.Target = slices.Contains(targets, r.NameA) || slices.Contains(targets, r.NameB)
 		r.Interval = deltaInterval(e, launches, r.NameA, r.NameB)

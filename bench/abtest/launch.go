@@ -45,9 +45,11 @@ func (l *launch) measure(ctx context.Context) error {
 	}
 	if l.Number == 1 && job.Check != nil {
 		l.progress("outputs", "", 0, 0)
-		if err := job.Check(ctx, l.arms); err != nil {
+		report, err := job.Check(ctx, l.arms)
+		if err != nil {
 			return l.blame(err)
 		}
+		l.collector.evidence.Outputs = report
 	}
 	order := rng(job.Seed, fmt.Sprintf("launch %d", l.Number))
 	cells := slices.Clone(job.Cells)

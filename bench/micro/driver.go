@@ -39,43 +39,45 @@ type BurstSpec struct {
 
 // Burst is what was measured. Times are in ns.
 type Burst struct {
-	Planned int // measured steps
-	Steps   int // that count
+	Planned int `json:"planned_steps"` // measured steps
+	Steps   int `json:"steps"`         // that count
 	// Drop is why the burst as a whole does not count, empty if it does: the
 	// reason of a discarded step, "prefix-cache", "refused: REASON", and for a
 	// profiled burst "no profile" or "kernels outside the steps".
-	Drop string
+	Drop string `json:"drop,omitempty"`
 
-	StartNs, EndNs int64     // CLOCK_MONOTONIC, set-up included
-	WallsNs        []float64 // of the steps that count, in their order
-	WallNs         float64   // their median
-	Parts          Parts     // of WallNs
-	BridgeNs       float64   // median
+	StartNs  int64     `json:"start_monotonic_ns"` // CLOCK_MONOTONIC, set-up included
+	EndNs    int64     `json:"end_monotonic_ns"`
+	WallsNs  []float64 `json:"walls_ns"` // of the steps that count, in their order
+	WallNs   float64   `json:"wall_ns"`  // their median
+	Parts    Parts     `json:"parts"`    // of WallNs
+	BridgeNs float64   `json:"bridge_ns"`
 
-	ContextMin, ContextMax int
-	Shapes                 uint64 // hash of what the measured steps consisted of
-	Tokens                 uint64 // hash of all output tokens, set-up included
-	Change                 Conditions
-	Profile                *BurstProfile // nil without
+	ContextMin int           `json:"context_min"` // tokens
+	ContextMax int           `json:"context_max"`
+	Shapes     uint64        `json:"shapes_hash"` // of what the measured steps consisted of
+	Tokens     uint64        `json:"tokens_hash"` // of all output tokens, set-up included
+	Change     Conditions    `json:"conditions"`
+	Profile    *BurstProfile `json:"profile,omitempty"` // nil without
 }
 
 // BurstProfile is what the profiler saw of a burst, per step, in ns.
 type BurstProfile struct {
-	Unit   string // kernel or op
-	SumNs  float64
-	BusyNs float64 // union of the intervals
-	GapNs  float64
-	Rows   []BurstRow // by falling time
+	Unit   string     `json:"unit"` // kernel or op
+	SumNs  float64    `json:"sum_ns"`
+	BusyNs float64    `json:"busy_ns"` // union of the intervals
+	GapNs  float64    `json:"gap_ns"`
+	Rows   []BurstRow `json:"rows"` // by falling time
 }
 
 // BurstRow is one kernel or op.
 type BurstRow struct {
-	Name  string
-	Calls float64 // per step
-	Ns    float64 // per step
+	Name  string  `json:"name"`
+	Calls float64 `json:"calls"` // per step
+	Ns    float64 `json:"ns"`    // per step
 	// MedianNs is the median time of a call.
-	MedianNs float64
-	Copy     bool
+	MedianNs float64 `json:"median_call_ns"`
+	Copy     bool    `json:"copy,omitempty"`
 }
 
 // Room is the most measured steps of one burst of c.

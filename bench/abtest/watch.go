@@ -1,0 +1,95 @@
+package abtest
+
+import (
+	"stepbench/bench/telemetry"
+	"stepbench/engine"
+)
+
+// stealFailFrac is the share of stolen CPU time that voids a comparison. Below,
+// more than the 1 % of telemetry's rule is a flag: the medians that verdicts on
+// a CPU rest on hardly feel it, and the intervals show what they feel.
+const stealFailFrac = 0.05
+
+// machineWatch is a Watch over telemetry: snapshots between bursts, samples
+// within.
+type machineWatch struct {
+	machine *telemetry.Machine
+	sampler *telemetry.Sampler
+	pids    [2]int
+	cuda    bool
+
+	last telemetry.Snapshot
+	arms [2][]telemetry.Change // of each arm's own bursts
+	idle [2][]telemetry.Change // of the other arm's bursts
+}
+
+// WatchMachine watches the machine and the arms' processes during a launch. The
+// sampler may be nil: clocks are then unknown.
+func WatchMachine(m *telemetry.Machine, sampler *telemetry.Sampler) func(arms [2]Arm, info [2]engine.Info) Watch {
+	return func(arms [2]Arm, info [2]engine.Info) Watch {
+		w := &machineWatch{
+			machine: m, sampler: sampler, cuda: info[ArmA].Platform == "cuda",
+			pids: [2]int{arms[ArmA].PID(), arms[ArmB].PID()},
+		}
+		m.Watch(w.pids[:]...)
+		w.last = m.Snapshot()
+		return w
+	}
+}
+
+// Burst implements Watch. It drops a burst that the device's protection slowed
+// down, and a timing burst that the host held up; a CPU's own bursts are all
+// host, and are left to the medians.
+func (w *machineWatch) Burst(b *Burst) {
+	now := w.machine.Snapshot()
+	var change telemetry.Change
+	if w.sampler != nil {
+		change = w.sampler.Change(w.last, now)
+	} else {
+		change = now.Since(w.last, nil)
+	}
+	w.last = now
+	if b.Quad == 0 {
+		return
+	}
+	w.arms[b.Arm] = append(w.arms[b.Arm], change)
+	w.idle[1-b.Arm] = append(w.idle[1-b.Arm], change)
+	if !w.cuda || b.Drop != "" {
+		return
+	}
+	if g := telemetry.ThermalGate(change); g.Status == Fail {
+		b.Drop = "thermal"
+	} else if g := telemetry.QuietGate(change, w.pids[b.Arm]); b.Kind == Timing && g.Status == Fail {
+		b.Drop = "host"
+	}
+}
+
+// End implements Watch.
+func (w *machineWatch) End() []Gate {
+	a, b := telemetry.Merge(w.arms[ArmA]...), telemetry.Merge(w.arms[ArmB]...)
+	all := telemetry.Merge(a, b)
+	gates := []Gate{w.steal(all)}
+	if w.cuda {
+		gates = append(gates, telemetry.ClocksGate(a, b), telemetry.PowerGate(a, b), telemetry.ForeignGate(all))
+	} else {
+		frequency := telemetry.FrequencyGate(all)
+		if frequency.Status == Fail {
+			frequency.Status = Flag
+		}
+		gates = append(gates, frequency)
+	}
+	for _, arm := range []Which{ArmA, ArmB} {
+		g := telemetry.IdleGate(telemetry.Merge(w.idle[arm]...), w.pids[arm])
+		g.Name += " " + arm.String()
+		gates = append(gates, g)
+	}
+	return gates
+}
+
+func (w *machineWatch) steal(c telemetry.Change) Gate {
+	g := telemetry.StealGate(c)
+	if share := c.StealFrac(); g.Status == Fail && share.Known && share.V < stealFailFrac {
+		g.Status = Flag
+	}
+	return g
+}
