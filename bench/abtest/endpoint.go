@@ -69,8 +69,8 @@ func (e Endpoint) rowNs(r *micro.BurstRow) float64 {
 	return r.Ns
 }
 
-// describe says what the endpoint is, for tables.
-func (e Endpoint) describe() string {
+// Describe says what the endpoint is, for tables.
+func (e Endpoint) Describe() string {
 	switch e {
 	case Op:
 		return "time in vLLM's ops (calls × median)"

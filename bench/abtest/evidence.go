@@ -3,11 +3,13 @@ package abtest
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/abtest/numerics"
 	"stepbench/bench/micro"
+	"stepbench/bench/telemetry"
 	"stepbench/engine"
 )
 
@@ -21,12 +23,14 @@ const (
 
 // Evidence is all that was measured, in the order it was.
 type Evidence struct {
-	Sides  [2]Side       `json:"sides"`
-	Plan   estimate.Plan `json:"plan"`
-	Cells  []string      `json:"cells"`
-	Model  engine.Model  `json:"model"`
-	Seed   uint64        `json:"seed"`
-	Target []string      `json:"target,omitempty"` // ops under test, "_C::rotary_embedding"
+	Sides [2]Side       `json:"sides"`
+	Plan  estimate.Plan `json:"plan"`
+	Cells []string      `json:"cells"`
+	Model engine.Model  `json:"model"`
+	Seed  uint64        `json:"seed"`
+	// Device is what the device\'s speed depends on; zero on a CPU.
+	Device telemetry.Limits `json:"device"`
+	Target []string         `json:"target,omitempty"` // ops under test, "_C::rotary_embedding"
 
 	// Code says of kernels, by name, whether their machine code is the same in
 	// both arms; those that are not listed are unknown.
@@ -143,6 +147,42 @@ func (l *Launch) counted(cell string, kind Kind) (kept []*quad, dropped map[stri
 		kept = append(kept, q)
 	}
 	return kept, dropped
+}
+
+// Differences are ln(B)-ln(A) of a step's endpoint (attribution bursts) or wall
+// time (timing bursts), by launch and counted quad. Launches with less than
+// half of the planned quads are left out.
+func (ev *Evidence) Differences(e Endpoint, cell string, kind Kind) [][]float64 {
+	if kind == Timing {
+		return ev.differences(cell, kind, func(b *Burst) float64 { return b.WallNs })
+	}
+	return ev.differences(cell, kind, func(b *Burst) float64 { return e.ns(b.Profile) })
+}
+
+func (ev *Evidence) differences(cell string, kind Kind, value func(*Burst) float64) [][]float64 {
+	planned := ev.Plan.TimingQuads
+	if kind == Attribution {
+		planned = ev.Plan.AttributionQuads
+	}
+	var all [][]float64
+	for i := range ev.Launches {
+		quads, _ := ev.Launches[i].counted(cell, kind)
+		if len(quads) == 0 || 2*len(quads) < planned {
+			continue
+		}
+		var d []float64
+		for _, q := range quads {
+			d = append(d, q.log(value).D())
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// log is the quad of the logarithms of a value.
+func (q *quad) log(value func(*Burst) float64) estimate.Quad {
+	x := func(b *Burst) float64 { return math.Log(value(b)) }
+	return estimate.Quad{A1: x(q.a[0]), A2: x(q.a[1]), B1: x(q.b[0]), B2: x(q.b[1])}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -212,7 +212,7 @@ func (j *judge) control() Gate {
 		most = max(most, controlOfDelta*math.Log1p(j.ev.Plan.Margin))
 	}
 	for _, cell := range j.ev.Cells {
-		d := j.differences(cell, Attribution, j.ev.Plan.AttributionQuads, value)
+		d := j.ev.differences(cell, Attribution, value)
 		theta := estimate.Decide(d, j.ev.Plan.Rule(len(d), j.calibration(string(e), cell)))
 		if theta.Bounds == nil {
 			return gate(name, Unknown, "too few launches")

@@ -2,7 +2,6 @@ package abtest
 
 import (
 	"fmt"
-	"math"
 
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/abtest/numerics"
@@ -171,25 +170,6 @@ func (j *judge) mean(cell string, kind Kind, ns func(*Burst) float64) (us [2]flo
 	return [2]float64{us[0] / float64(n), us[1] / float64(n)}
 }
 
-// differences are ln(B)-ln(A) of a value, by launch and quad. Launches with
-// less than half of the planned quads are left out.
-func (j *judge) differences(cell string, kind Kind, planned int, value func(*Burst) float64) [][]float64 {
-	var all [][]float64
-	for i := range j.ev.Launches {
-		quads, _ := j.ev.Launches[i].counted(cell, kind)
-		if 2*len(quads) < planned {
-			continue
-		}
-		var d []float64
-		x := func(b *Burst) float64 { return math.Log(value(b)) }
-		for _, q := range quads {
-			d = append(d, estimate.Quad{A1: x(q.a[0]), A2: x(q.a[1]), B1: x(q.b[0]), B2: x(q.b[1])}.D())
-		}
-		all = append(all, d)
-	}
-	return all
-}
-
 func (j *judge) decide() {
 	ev, e := j.ev, j.result.Endpoint
 	var kernel, wall []estimate.Cell
@@ -197,9 +177,9 @@ func (j *judge) decide() {
 	for i, name := range ev.Cells {
 		weight := 1 / float64(len(ev.Cells))
 		k := estimate.Cell{Name: name, Weight: weight, Calibration: j.calibration(string(e), name)}
-		k.Launches = j.differences(name, Attribution, ev.Plan.AttributionQuads, func(b *Burst) float64 { return e.ns(b.Profile) })
+		k.Launches = ev.Differences(e, name, Attribution)
 		w := estimate.Cell{Name: name, Weight: weight, Calibration: j.calibration("wall", name)}
-		w.Launches = j.differences(name, Timing, ev.Plan.TimingQuads, func(b *Burst) float64 { return b.WallNs })
+		w.Launches = ev.Differences(e, name, Timing)
 		kernel, wall = append(kernel, k), append(wall, w)
 		if i == 0 {
 			launches = len(k.Launches)
