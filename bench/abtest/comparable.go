@@ -40,10 +40,16 @@ func differences(a, b *engine.Info) []string {
 	}
 	maps.Copy(names, b.Env)
 	for _, name := range sortedKeys(names) {
+		if ownNames[name] {
+			continue
+		}
 		add(name, a.Env[name], b.Env[name])
 	}
 	return out
 }
+
+// ownNames are variables that vLLM sets itself, to names of one process.
+var ownNames = map[string]bool{"VLLM_DIST_IDENT": true, "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME": true}
 
 // notLoaded is why the process does not run the variant it should, empty if it
 // does: the files that are mapped into it must be those that were built.

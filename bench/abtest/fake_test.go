@@ -17,14 +17,13 @@ import (
 
 // behaviour is how the kernels of a side behave.
 type behaviour struct {
-	slower    float64 // of the target, 0.1 = 10 %
-	burstSD   float64 // noise of a profiled burst, all kernels alike
-	launchSD  float64 // offset of a process
-	renamed   string  // the target's name
-	corrupt   bool    // other tokens
-	die       int     // the script at which the worker dies, 0 never
-	never     bool    // the op is not called
-	unchanged bool    // does not count its ops
+	slower   float64 // of the target, 0.1 = 10 %
+	burstSD  float64 // noise of a profiled burst, all kernels alike
+	launchSD float64 // offset of a process
+	renamed  string  // the target's name
+	corrupt  bool    // other tokens
+	die      int     // the script at which the worker dies, 0 never
+	never    bool    // the op is not called
 }
 
 // fakeArm is a player with the control methods that a comparison asks.
