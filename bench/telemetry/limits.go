@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 )
@@ -16,10 +17,27 @@ type Limits struct {
 	PowerLimitWatts float64 `json:"power_limit_watts"` // in force
 }
 
+// limitsTimeout bounds the wait for a driver that hangs.
+const limitsTimeout = 5 * time.Second
+
 // ReadLimits asks the driver for those of the device with the given UUID.
 // Errors wrap ErrNoDevice where there is none.
 func ReadLimits(uuid string) (Limits, error) {
-	return readLimits(nvml.New(), uuid)
+	type answer struct {
+		limits Limits
+		err    error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		l, err := readLimits(nvml.New(), uuid)
+		answered <- answer{l, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.limits, a.err
+	case <-time.After(limitsTimeout):
+		return Limits{}, fmt.Errorf("NVML gave no answer in %v: run nvidia-smi to see whether the driver hangs", limitsTimeout)
+	}
 }
 
 func readLimits(lib nvml.Interface, uuid string) (Limits, error) {

@@ -1,0 +1,84 @@
+//go:build gpu
+
+package telemetry
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+)
+
+func firstDevice(tb testing.TB) *Device {
+	lib := nvml.New()
+	if ret := lib.Init(); ret != nvml.SUCCESS {
+		tb.Fatalf("start NVML: %v", ret)
+	}
+	defer lib.Shutdown()
+	handle, ret := lib.DeviceGetHandleByIndex(0)
+	if ret != nvml.SUCCESS {
+		tb.Fatalf("first device: %v", ret)
+	}
+	uuid, ret := handle.GetUUID()
+	if ret != nvml.SUCCESS {
+		tb.Fatalf("UUID: %v", ret)
+	}
+	d, err := OpenDevice(tb.Context(), uuid)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(d.Close)
+	return d
+}
+
+// TestGPU_Live wants all that the gates need of a data centre GPU.
+func TestGPU_Live(t *testing.T) {
+	d := firstDevice(t)
+	before, after := d.Read(), d.Read()
+	text, _ := json.MarshalIndent(after, "", "  ")
+	t.Logf("%s", text)
+	for name, known := range map[string]bool{
+		"SM clock": after.Gauges.SMClockMHz.Known, "temperature": after.Gauges.TemperatureC.Known, "power": after.Gauges.PowerWatts.Known,
+		"reasons": after.Gauges.Reasons.Known, "energy": after.Counters.EnergyJ.Known, "power cap": after.Counters.PowerCapNs.Known,
+		"software thermal": after.Counters.SWThermalNs.Known, "hardware thermal": after.Counters.HWThermalNs.Known,
+		"power brake": after.Counters.PowerBrakeNs.Known, "processes": after.Counters.PIDs != nil,
+	} {
+		if !known {
+			t.Errorf("%s not known", name)
+		}
+	}
+	if c := after.since(before, nil); !c.EnergyJ.Known || c.IntervalNs <= 0 {
+		t.Errorf("change %+v", c)
+	}
+}
+
+// BenchmarkGPU is the cost of one sample's and of one snapshot's reading, and
+// that of a sampler on this machine.
+func BenchmarkGPU(b *testing.B) {
+	d := firstDevice(b)
+	b.Run("sample", func(b *testing.B) {
+		for b.Loop() {
+			d.Sample()
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			d.Read()
+		}
+	})
+	b.Run("sampler", func(b *testing.B) {
+		m := NewMachine(NewHost(), d)
+		m.Watch(os.Getpid())
+		for b.Loop() {
+			s, err := StartSampler(m, DefaultSamplerOptions())
+			if err != nil {
+				b.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			s.Stop()
+			b.ReportMetric(100*s.CPUFrac(), "core%")
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package telemetry
+
+// series makes samples one after another and remembers what the next needs.
+type series struct {
+	machine *Machine
+	cpus    []CPUTime // at the sample before
+	slow    []CPUTime // at the slow sample before
+	trees   []tree
+	cpu     map[int]cpuReading // by process id
+}
+
+type cpuReading struct {
+	atNs int64
+	used Value[int64]
+}
+
+type tree struct {
+	root    int
+	pids    []int
+	partial bool
+}
+
+func (s *series) next(slow bool) Sample {
+	sample := Sample{BeforeNs: nowNs()}
+	for _, d := range s.machine.devices {
+		if slow {
+			sample.Devices = append(sample.Devices, d.Read())
+		} else {
+			sample.Devices = append(sample.Devices, d.Sample())
+		}
+	}
+	cpus := s.machine.host.CPUs()
+	use := cpusSince(cpus, s.cpus, func(_ string, busy Value[float64]) {
+		sample.CoreBusyFrac = append(sample.CoreBusyFrac, busy.V) // 0 where no tick has passed
+	})
+	wanted := use.workS.plus(use.stealS)
+	sample.CPUBusyFrac = over(use.workS, wanted.plus(use.idleS))
+	sample.StealFrac = over(use.stealS, wanted)
+	s.cpus = cpus
+	if slow {
+		sample.FrequencyMHz = meanMHz(s.machine.host.FrequenciesMHz(), cpus, s.slow)
+		s.slow = cpus
+		s.findTrees()
+	}
+	sample.Processes = s.processes(slow)
+	sample.AfterNs = nowNs()
+	return sample
+}
+
+func (s *series) findTrees() {
+	s.trees = s.trees[:0]
+	for _, pid := range s.machine.watched() {
+		pids, partial := s.machine.host.tree(pid)
+		s.trees = append(s.trees, tree{pid, pids, partial})
+	}
+}
+
+// processes reads the trees as they were found last: processes born since are
+// missing for up to a second, and of those that ended the last moments.
+func (s *series) processes(slow bool) []ProcessSample {
+	latest := make(map[int]cpuReading, len(s.cpu))
+	var samples []ProcessSample
+	for _, t := range s.trees {
+		p := ProcessSample{PID: t.root}
+		if slow {
+			p.PIDs = t.pids
+		}
+		if !t.partial && len(t.pids) > 0 {
+			p.CPUFrac, p.RSSBytes = Of(0.0), Of[int64](0)
+		}
+		for _, pid := range t.pids {
+			var now cpuReading
+			now.atNs, now.used = s.machine.host.CPUNs(pid)
+			if !now.used.Known && pid != t.root {
+				continue // ended
+			}
+			latest[pid] = now
+			if before, ok := s.cpu[pid]; ok || pid == t.root {
+				used := rise(before.used, now.used)
+				p.CPUFrac = p.CPUFrac.plus(over(Value[float64]{float64(used.V), used.Known}, Of(float64(now.atNs-before.atNs))))
+			}
+			p.RSSBytes = p.RSSBytes.plus(s.machine.host.rss(pid))
+		}
+		samples = append(samples, p)
+	}
+	s.cpu = latest
+	return samples
+}
