@@ -17,7 +17,7 @@ func TestAdapterInPython(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	cmd := exec.Command(python.Executable, "../csrc/testdata/test_profile.py")
+	cmd := exec.Command(python.Executable, "-m", "unittest", "discover", "-s", "../csrc/testdata", "-p", "test_*.py")
 	cmd.Env = append(os.Environ(), "PYTHONPATH=../csrc/adapter")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

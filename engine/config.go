@@ -36,6 +36,7 @@ type Info struct {
 	DType               string `json:"dtype"`
 	AttentionBackend    string `json:"attention_backend,omitempty"`
 	GraphMode           string `json:"graph_mode"`
+	MaxGraphTokens      int    `json:"max_graph_tokens"` // of the largest graph, padding included
 	MaxModelLen         int    `json:"max_model_len"`
 	MaxNumSeqs          int    `json:"max_num_seqs"`
 	MaxNumBatchedTokens int    `json:"max_num_batched_tokens"`

@@ -13,6 +13,7 @@ var counterNames = []string{
 	"schedule_ns", "execute_ns", "sample_ns", "update_ns", "output_ns", "stats_ns",
 	"ctx_reqs", "ctx_tokens", "gen_reqs", "gen_tokens",
 	"running", "waiting", "preempted", "token_budget", "seq_budget", "kv_usage_ppb",
+	"core_ns", "graph_mode", "padded_tokens",
 }
 
 func checkCounters(theirs []string) error {
@@ -32,6 +33,7 @@ func step(v *bridge.View) Step {
 		CtxReqs: int32(c[6]), CtxTokens: int32(c[7]), GenReqs: int32(c[8]), GenTokens: int32(c[9]),
 		Running: int32(c[10]), Waiting: int32(c[11]), Preempted: int32(c[12]),
 		TokenBudget: int32(c[13]), SeqBudget: int32(c[14]), KVUsageFrac: float64(c[15]) / 1e9,
+		CoreNs: c[16], GraphMode: GraphMode(c[17]), PaddedTokens: int32(c[18]),
 	}
 }
 

@@ -37,6 +37,7 @@ func TestStepFromCounters(t *testing.T) {
 		ScheduleNs: 100, ExecuteNs: 101, SampleNs: 102, UpdateNs: 103, OutputNs: 104, StatsNs: 105,
 		CtxReqs: 106, CtxTokens: 107, GenReqs: 108, GenTokens: 109, Running: 110, Waiting: 111, Preempted: 112,
 		TokenBudget: 113, SeqBudget: 114, KVUsageFrac: 0.25,
+		CoreNs: 116, GraphMode: 117, PaddedTokens: 118,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -57,6 +57,42 @@ func TestPlainPlays(t *testing.T) {
 	}
 }
 
+// Each step says which graph it replayed and on how many tokens.
+func TestGraphModes(t *testing.T) {
+	cfg := tiny("fake")
+	cfg.Extra = map[string]any{"compilation_config": map[string]any{"cudagraph_capture_sizes": []int{2, 4}}}
+	p, err := engine.OpenPlain(context.Background(), cfg, onFakeVLLM(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	if info := p.Info(); info.GraphMode != "FULL" || info.MaxGraphTokens != 4 {
+		t.Errorf("graphs %s of up to %d tokens", info.GraphMode, info.MaxGraphTokens)
+	}
+	type row struct {
+		CtxTokens, GenReqs int32
+		Mode               string
+		Padded             int32
+	}
+	var got []row
+	err = p.Play(context.Background(), engine.Script{Ops: []engine.Op{
+		{Submit: []engine.Request{request(1, 5, 100), request(2, 3, 100), request(3, 1, 100)}, Steps: 2, Abort: true},
+		{Steps: 1},
+	}}, func(b engine.Batch) error {
+		for _, s := range b.Steps {
+			got = append(got, row{s.CtxTokens, s.GenReqs, s.GraphMode.String(), s.PaddedTokens})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []row{{9, 0, "NONE", 9}, {0, 3, "FULL", 4}, {0, 0, "FULL", 2}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("steps (-want +got)\n%s", diff)
+	}
+}
+
 func TestPlainFaults(t *testing.T) {
 	bad := func(token int32) engine.Script {
 		r := request(1, 4, 10)

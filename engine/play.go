@@ -15,6 +15,12 @@ type collector struct {
 	Collect bool `json:"collect"` // now
 }
 
+// profileStop is the argument of methodProfileStop.
+type profileStop struct {
+	Windows [][2]int64 `json:"windows"` // of the steps, CLOCK_MONOTONIC ns
+	Events  bool       `json:"events"`
+}
+
 // Play executes script. Each step's Op says which of the script's it belongs
 // to. Errors are those of [Loop.Run].
 func (l *Loop) Play(script Script, sink Sink) error {
@@ -48,7 +54,7 @@ func (r *run) op(index int32, op *Op) error {
 			return err
 		}
 	}
-	first := len(r.batch.Steps)
+	first, start := len(r.batch.Steps), r.clock.NowNs()
 	for range op.Steps {
 		if r.stopped() {
 			return ErrStopped
@@ -56,9 +62,18 @@ func (r *run) op(index int32, op *Op) error {
 		if err := r.step(op.Limits, index); err != nil {
 			return err
 		}
+		// What reads the records must see that a long op is alive. Sending them
+		// disturbs the step that follows, so it is left until the op has gone on
+		// for a second: a short burst is never interrupted, a long one once in a
+		// second. A profiled op keeps its steps until its profile is complete.
+		if !op.Profile && r.clock.NowNs()-max(start, r.flushedNs) > heartbeatNs {
+			if err := r.flush(); err != nil {
+				return err
+			}
+		}
 	}
 	if op.Profile {
-		if err := r.profile(index, r.batch.Steps[first:]); err != nil {
+		if err := r.profile(index, op.Events, r.batch.Steps[first:]); err != nil {
 			return err
 		}
 	}
@@ -89,13 +104,13 @@ func (r *run) submitNow(reqs []Request) error {
 }
 
 // profile ends attribution and asks what ran in steps.
-func (r *run) profile(op int32, steps []Step) error {
+func (r *run) profile(op int32, events bool, steps []Step) error {
 	windows := make([][2]int64, len(steps))
 	for i := range steps {
 		windows[i] = [2]int64{steps[i].CallNs, steps[i].ReturnNs}
 	}
 	p := Profile{Op: int(op), Steps: len(steps)}
-	if err := r.stepper.Call(methodProfileStop, windows, &p); err != nil {
+	if err := r.stepper.Call(methodProfileStop, profileStop{windows, events}, &p); err != nil {
 		return err
 	}
 	r.batch.Profiles = append(r.batch.Profiles, p)

@@ -173,7 +173,7 @@ func TestStepMethods(t *testing.T) {
 			}
 		})
 	}
-	s := engine.Step{CallNs: 1000, ReturnNs: 1100, ScheduleNs: 10, ExecuteNs: 40, SampleNs: 20, UpdateNs: 10, OutputNs: 9, StatsNs: 8}
+	s := engine.Step{CallNs: 1000, ReturnNs: 1100, ScheduleNs: 10, ExecuteNs: 40, SampleNs: 20, UpdateNs: 10, OutputNs: 9, StatsNs: 6, CoreNs: 2}
 	if s.WallNs() != 100 || s.UnaccountedNs() != 3 {
 		t.Errorf("wall %d, unaccounted %d, want 100 and 3", s.WallNs(), s.UnaccountedNs())
 	}

@@ -17,6 +17,9 @@ type Op struct {
 	// Profile runs the steps under the profiler and reports what ran. The wall
 	// times of such steps are the profiler's, not the engine's.
 	Profile bool
+	// Events adds to the profile each kernel or op on its own, for a trace of a
+	// few steps: a burst that is only summed stays cheap without.
+	Events bool
 	// Collect runs Python's garbage collector afterwards. It is off during a
 	// script, so that no step pays for the garbage of others.
 	Collect bool
@@ -33,11 +36,22 @@ type Profile struct {
 	SumNs int64 `json:"sum_ns"`
 	// BusyNs is the union of their intervals, clipped to the steps.
 	BusyNs int64 `json:"busy_ns"`
-	// GapNs is the sum of the idle intervals inside the steps, measured from
-	// the gaps between kernels: independent of BusyNs and the wall time.
+	// GapNs is the sum of the gaps between kernels inside the steps. With BusyNs
+	// it adds up to the steps' wall time under the profiler, which is longer than
+	// without.
 	GapNs int64 `json:"gap_ns"`
 	// UnassignedNs started outside every step.
 	UnassignedNs int64 `json:"unassigned_ns"`
+
+	Events []ProfileEvent `json:"events,omitempty"` // if asked for, in order
+}
+
+// ProfileEvent is one run of a kernel or op, on CLOCK_MONOTONIC.
+type ProfileEvent struct {
+	Name       string `json:"name"`
+	Track      string `json:"track"` // device and stream, or thread
+	StartNs    int64  `json:"start_ns"`
+	DurationNs int64  `json:"duration_ns"`
 }
 
 // ProfileRow is one kernel or op, summed over the steps of an Op.

@@ -101,7 +101,9 @@ func kernelTable(e Endpoint, launches [][]*quad, targets []string, code map[stri
 		rows = append(rows, r)
 	}
 	for i := range rows {
-		rows[i].ContributionPct = 100 * rows[i].DeltaUs / sumA
+		if sumA > 0 {
+			rows[i].ContributionPct = 100 * rows[i].DeltaUs / sumA
+		}
 		if change != 0 {
 			rows[i].ShareFrac = rows[i].DeltaUs / change
 		}

@@ -40,7 +40,7 @@ func (r *runner) attribution(ctx context.Context) error {
 		at := Progress{Stage: Attribution, Left: len(r.cells) - i}
 		discard := i == 0 || m.stepNs() <= float64(rules.BurstNs)
 		for range attempts {
-			prog := r.writer.attribution(m.cell, discard, rules.Bursts, rules.burstSteps(m.stepNs()))
+			prog := r.writer.attribution(m.cell, discard, rules.bursts(m.stepNs()), rules.burstSteps(m.stepNs()))
 			out, err := r.script(ctx, m, at, prog)
 			if err != nil {
 				return err
@@ -123,8 +123,11 @@ type Device struct {
 	SumNs  float64 // S: sum of the durations without copies and sets
 	IdleNs float64 // median wall without profiler, less U
 	// GapNs is the sum of the gaps between them and WallNs the mean wall time,
-	// both under the profiler.
+	// both under the profiler: with BusyNs, GapNs adds up to WallNs.
 	GapNs, WallNs float64
+	// Idle compares two figures of the idle time; nil on a CPU and with fewer than
+	// two bursts or rounds.
+	Idle *IdleCheck
 	// BubbleFrac is 1-U/wall within 0..1, the idle share.
 	BubbleFrac float64
 	// ProfilerRatio is the median wall under the profiler over that without.

@@ -147,6 +147,21 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A refusal for the KV cache says whose choice its size is.
+func TestKVSource(t *testing.T) {
+	cells := []Cell{{Batch: Batch{{32, 1, 1000}}}}
+	for from, want := range map[KVSource]string{
+		KVFlag:    "--kv-cache-mib gives 16384",
+		KVDefault: "the default gives 16384 (raise with --kv-cache-mib)",
+		KVEngine:  "vLLM chose 16384 (raise with --kv-cache-mib)",
+	} {
+		_, refused := Check(cells, Limits{KVTokens: 16384, KVFrom: from})
+		if want = "needs 32544 tokens of KV cache, " + want; len(refused) != 1 || refused[0].Reason != want {
+			t.Errorf("%+v, want %s", refused, want)
+		}
+	}
+}
+
 func TestConfigLimits(t *testing.T) {
 	shape := &engine.ModelShape{Layers: 12, Heads: 12, KVHeads: 12, HeadDim: 64, MaxPositions: 1024}
 	perToken := int64(2 * 12 * 12 * 64)

@@ -64,10 +64,11 @@ func TestFlags(t *testing.T) {
 			o.Conditions = counting(func(c *Conditions) *int64 { return &c.MajorFaults })
 		},
 			[]string{"INVALID", "discarded=major-fault:48", "quick"}, false, map[string]int{"major-fault": 48}},
-		{"graph misses", func(_ *microtest.Player, o *Options) {
-			o.Conditions = counting(func(c *Conditions) *int64 { return &c.GraphMisses })
+		{"graph misses", func(p *microtest.Player, _ *Options) {
+			p.About.GraphMode, p.About.MaxGraphTokens = "FULL_AND_PIECEWISE", 512
+			p.Alter = every(1, func(s *engine.Step) { s.GraphMode = engine.GraphNone })
 		},
-			[]string{"graph-miss", "quick"}, true, map[string]int{}},
+			[]string{"graph-miss=24", "quick"}, true, map[string]int{}},
 		{"unaccounted", func(p *microtest.Player, _ *Options) {
 			p.Alter = every(1, func(s *engine.Step) { s.SampleNs -= s.WallNs() / 50 })
 		},
@@ -80,9 +81,9 @@ func TestFlags(t *testing.T) {
 		}, []string{"INVALID", "failed: no such thing", "quick"}, false, map[string]int{}},
 		{"unstable", func(p *microtest.Player, o *Options) {
 			p.StepTime = microtest.New(microtest.Cost{Base: time.Millisecond, Noise: 0.3}, 1).StepTime
-		}, []string{"unstable", "quick"}, true, map[string]int{}},
+		}, []string{"unstable", "idle-gap=102.6/-46.3", "quick"}, true, map[string]int{}},
 		{"slow under the profiler", func(p *microtest.Player, _ *Options) { p.Slowdown = 1.3 }, []string{"profiler=1.30", "quick"}, true, map[string]int{}},
-		{"idle gap", func(p *microtest.Player, _ *Options) { p.BusyFrac, p.GapScale = 0.95, 0.7 }, []string{"idle-gap", "quick"}, true, map[string]int{}},
+		{"idle gap", func(p *microtest.Player, _ *Options) { p.BusyFrac, p.GapScale = 0.95, 0.7 }, []string{"idle-gap=0.70", "quick"}, true, map[string]int{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,8 +12,18 @@ type Limits struct {
 	Tokens    int // of a step
 	Seqs      int // of a step
 	KVTokens  int // of the KV cache
+	KVFrom    KVSource
 	KVBlock   int // tokens of one of its blocks
 }
+
+// KVSource is who chose the size of the KV cache, for refusals.
+type KVSource int
+
+const (
+	KVFlag    KVSource = iota // the user, by a flag
+	KVDefault                 // this program
+	KVEngine                  // vLLM, by the memory it found
+)
 
 // Flags that set the limits, named in refusals.
 const (
@@ -119,9 +129,21 @@ func (c Cell) impossible(l Limits) string {
 		return fmt.Sprintf("%d tokens in a step, %s allows %d: raise it, or give --chunk", c.stepTokens(), flagTokens, l.Tokens)
 	}
 	if n := c.kvTokens(l.Positions, max(1, l.KVBlock)); over(n, l.KVTokens) {
-		return fmt.Sprintf("needs %d tokens of KV cache, %s gives %d", n, flagKV, l.KVTokens)
+		return fmt.Sprintf("needs %d tokens of KV cache, %s", n, l.kv())
 	}
 	return ""
+}
+
+// kv says how large the KV cache is, and whose choice that is.
+func (l Limits) kv() string {
+	switch l.KVFrom {
+	case KVDefault:
+		return fmt.Sprintf("the default gives %d (raise with %s)", l.KVTokens, flagKV)
+	case KVEngine:
+		return fmt.Sprintf("vLLM chose %d (raise with %s)", l.KVTokens, flagKV)
+	default:
+		return fmt.Sprintf("%s gives %d", flagKV, l.KVTokens)
+	}
 }
 
 // over says that n is beyond a known limit.

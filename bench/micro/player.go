@@ -24,6 +24,7 @@ const (
 	WarmUp      Stage = "warm-up"
 	Timing      Stage = "timing"
 	Attribution Stage = "attribution"
+	Tracing     Stage = "trace"
 )
 
 // Reasons for which a step that was to be measured does not count. It is never

@@ -10,7 +10,7 @@ import (
 const (
 	Method        = "micro"
 	SchemaVersion = 1
-	MethodVersion = 1
+	MethodVersion = 2 // 2: idle_gap_us is without what the profiler added
 )
 
 // Results are what a run measured.
@@ -26,8 +26,7 @@ type Results struct {
 	// them to have them listed.
 	Refused []Refusal
 	Steps   []StepRecord // all, in the order they ran
-	// Requests are those of the first round of timing.
-	Requests []engine.RequestResult
+	Traced  []Traced     // if asked for
 }
 
 // Ceilings are what the device was measured to reach at most.
@@ -50,8 +49,18 @@ type CellResult struct {
 	Flags     []string       // doubts and conditions, see the constants
 
 	Rounds []Round
-	// Dropped rounds at the start came before a change of level.
-	Dropped int
+	// Dropped rounds at the start came before a change of level; their steps
+	// are not among Steps.
+	Dropped, DroppedSteps int
+
+	// GraphMode is how the steps launched the model's kernels: vLLM's name of
+	// the mode, several joined by "+", empty where it is not known.
+	GraphMode string
+	// PaddedTokens is the most that a step ran on, 0 where it is not known.
+	PaddedTokens int
+	// GraphMisses are the steps that a captured graph would have held and that
+	// ran without.
+	GraphMisses int
 
 	Wall     Wall
 	Parts    Parts
@@ -100,7 +109,7 @@ type Round struct {
 // round's steps, times the median wall time. So they add up to it exactly, and
 // a few slow steps do not weigh on the split.
 type Parts struct {
-	ScheduleNs, ExecuteNs, SampleNs, UpdateNs, OutputNs, StatsNs, UnaccountedNs float64
+	ScheduleNs, ExecuteNs, SampleNs, UpdateNs, OutputNs, StatsNs, CoreNs, UnaccountedNs float64
 }
 
 // Roofline compares a step with the arithmetic of its shape: see cost.go for
@@ -122,11 +131,12 @@ const (
 	FlagDiscarded   = "discarded"   // followed by "=REASON:N"
 	FlagUnaccounted = "unaccounted" // the parts miss more than 1 % of the wall time
 	FlagHostLimited = "host-limited"
-	FlagIdleGap     = "idle-gap" // under the profiler, gaps between kernels are not the wall less the busy time
+	FlagIdleGap     = "idle-gap" // followed by "=RATIO": the two figures of idle time differ, see IdleCheck
 	FlagProfiler    = "profiler" // followed by "=RATIO": steps under the profiler took that much longer or shorter
 	FlagUnprofiled  = "unprofiled"
 	FlagPrefixCache = "prefix-cache"
-	FlagGraphMiss   = "graph-miss"
-	FlagFailed      = "failed"  // followed by ": REASON"
-	FlagRefused     = "refused" // followed by ": REASON"
+	FlagGraphMiss   = "graph-miss"     // followed by "=N": steps without a graph that there was one for
+	FlagDropped     = "dropped-rounds" // followed by "=N": rounds before a change of level
+	FlagFailed      = "failed"         // followed by ": REASON"
+	FlagRefused     = "refused"        // followed by ": REASON"
 )

@@ -17,6 +17,8 @@ type Options struct {
 	Model engine.Model
 	// Attribution profiles each cell after all timing.
 	Attribution bool
+	// Trace plays a few further steps of each cell for a trace.
+	Trace bool
 	// Conditions, if not nil, is asked before and after every script.
 	Conditions func(context.Context) (Conditions, error)
 	// Progress, if not nil, is told of every script before it runs.
@@ -41,8 +43,7 @@ type runner struct {
 	cells  []*measured
 	steady bool
 	steps  []StepRecord
-	// requests of the first round, for a trace of it
-	requests []engine.RequestResult
+	traced []Traced
 }
 
 // measured is a cell and what is known of it so far.
@@ -101,10 +102,15 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.timing(ctx); err != nil {
 		return err
 	}
-	if !r.opt.Attribution {
-		return nil
+	if r.opt.Attribution {
+		if err := r.attribution(ctx); err != nil {
+			return err
+		}
 	}
-	return r.attribution(ctx)
+	if r.opt.Trace {
+		return r.trace(ctx)
+	}
+	return nil
 }
 
 // script plays a program of m, and takes note of what it says about the cell.
@@ -121,14 +127,8 @@ func (r *runner) script(ctx context.Context, m *measured, at Progress, prog prog
 		return nil, err
 	}
 	r.steps = append(r.steps, out.steps...)
-	if at.Stage == Timing && at.Round == 0 {
-		r.requests = append(r.requests, out.requests...)
-	}
 	if out.cached > 0 {
 		m.flag(FlagPrefixCache)
-	}
-	if out.change.GraphMisses > 0 && at.Stage != WarmUp {
-		m.flag(FlagGraphMiss)
 	}
 	if out.refused != "" && m.failed == "" {
 		m.failed = out.refused

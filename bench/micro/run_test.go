@@ -97,7 +97,7 @@ func checkSums(t *testing.T, res *Results) {
 	t.Helper()
 	for _, c := range res.Cells {
 		p := c.Parts
-		sum := p.ScheduleNs + p.ExecuteNs + p.SampleNs + p.UpdateNs + p.OutputNs + p.StatsNs + p.UnaccountedNs
+		sum := p.ScheduleNs + p.ExecuteNs + p.SampleNs + p.UpdateNs + p.OutputNs + p.StatsNs + p.CoreNs + p.UnaccountedNs
 		if math.Abs(sum-c.Wall.MedianNs) > 1e-6*c.Wall.MedianNs {
 			t.Errorf("%s: parts %g, wall %g", c.Cell.Name(), sum, c.Wall.MedianNs)
 		}
@@ -156,7 +156,9 @@ func TestDevice(t *testing.T) {
 	near("idle", d.IdleNs, wall-0.8*1.05*wall)
 	near("β", d.BubbleFrac, 1-0.84)
 	near("gap", d.GapNs, 0.2*1.05*wall)
-	if d.Bursts != 1 || d.Steps != 8 || d.Unit != "kernel" || len(d.Samples) != 1 {
+	near("idle from gaps", d.Idle.FromGapsNs, d.IdleNs)
+	near("idle from the wall", d.Idle.FromWallNs, d.IdleNs)
+	if d.Bursts != 2 || d.Steps != 8 || d.Unit != "kernel" || len(d.Samples) != 2 {
 		t.Errorf("%d bursts with %d steps, unit %q, samples %v", d.Bursts, d.Steps, d.Unit, d.Samples)
 	}
 	if d.Rows[0].Name != "gemm" || d.Rows[0].Calls != 4 || d.Rows[2].Name != "Memcpy DtoH" || !d.Rows[2].Copy {
@@ -275,15 +277,10 @@ func TestRunsAgree(t *testing.T) {
 			opt.Attribution = false
 			a := mustRun(t, microtest.New(cost, 2*seed+1), "q64,q1s64,4q1s256", opt)
 			b := mustRun(t, microtest.New(cost, 2*seed+2), "q64,q1s64,4q1s256", opt)
-			for i := range a.Cells {
-				cells++
-				x, y := a.Cells[i].Wall.CI, b.Cells[i].Wall.CI
-				if x.Lo <= y.Hi && y.Lo <= x.Hi {
-					agree++
-				}
-			}
+			both := Agree(a, b)
+			cells, agree = cells+both.Cells, agree+both.Agree
 		}
-		if agree*10 < cells*9 {
+		if cells != 30 || agree*10 < cells*9 {
 			t.Errorf("%s: %d of %d cells agree", rules.Name, agree, cells)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stepbench/bench/micro/microtest"
+	"stepbench/engine"
 )
 
 func TestSteady(t *testing.T) {
@@ -72,6 +73,33 @@ func TestWarmUp(t *testing.T) {
 	}
 }
 
+// Rounds before a change of level are out of the result, and said to be.
+func TestDroppedRounds(t *testing.T) {
+	p := microtest.New(microtest.DefaultCost(), 1)
+	usual, rounds := p.StepTime, 0
+	p.StepTime = func(s engine.Step) time.Duration {
+		if d := usual(s); rounds > 3 {
+			return d
+		} else {
+			return d * 3 / 2
+		}
+	}
+	opt := testOptions(StandardRules())
+	opt.Rules.Steady, opt.Rules.HalfWidth = false, 0 // until the cap
+	opt.Progress = func(p Progress) {
+		if p.Stage == Timing {
+			rounds = p.Round
+		}
+	}
+	c := mustRun(t, p, "4q1s256", opt).Cells[0]
+	if c.Dropped != 4 || c.DroppedSteps < 4*32 || c.Rounds[0].Index != 4 || !slices.Contains(c.Flags, "dropped-rounds=4") {
+		t.Errorf("%d rounds with %d steps dropped, first kept %d, flags %v", c.Dropped, c.DroppedSteps, c.Rounds[0].Index, c.Flags)
+	}
+	if got := time.Duration(c.Wall.MedianNs); got != 2400*time.Microsecond {
+		t.Errorf("step of %v", got)
+	}
+}
+
 // The first burst of a cell is not counted where steps are short.
 func TestBurstsDiscarded(t *testing.T) {
 	cost := microtest.Cost{Base: time.Millisecond, CtxToken: 500 * time.Microsecond}
@@ -82,12 +110,12 @@ func TestBurstsDiscarded(t *testing.T) {
 			bursts[s.Cell] = append(bursts[s.Cell], s.Round)
 		}
 	}
-	want := map[string][]int{"q1000": {0, 1}, "q64": {0, 1}, "2q1000": {1}, "q1s64": {0, 1}}
+	want := map[string][]int{"q1000": {0, 1}, "q64": {0, 1, 2}, "2q1000": {1}, "q1s64": {0, 1, 2}}
 	if diff := cmp.Diff(want, bursts); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for _, c := range res.Cells {
-		if c.Device == nil || c.Device.Bursts != 1 {
+		if long := c.Cell.Axes().Context == 1000; c.Device == nil || c.Device.Bursts == 1 != long || c.Device.Idle == nil != long {
 			t.Errorf("%s: %+v", c.Cell.Name(), c.Device)
 		}
 	}

@@ -15,8 +15,6 @@ const (
 	invalidFrac     = 0.10 // of measured steps discarded
 	unaccountedFrac = 0.01 // of the wall time
 	hostLimitedFrac = 0.10 // idle share of a step
-	idleGapFrac     = 0.05 // of the idle time
-	idleGapWallFrac = 0.01 // below this share of the wall time a difference does not matter
 	profilerRatio   = 1.25 // beyond, busy and wall time are hardly of the same steps
 	outlierMADs     = 10
 	scaledMAD       = 1.4826
@@ -25,7 +23,7 @@ const (
 func (r *runner) results(info engine.Info, interrupted bool) *Results {
 	out := &Results{
 		Rules: r.opt.Rules, Seed: r.opt.Seed, Model: r.opt.Model, Info: info,
-		Ceilings: r.opt.Ceilings, Interrupted: interrupted, Steps: r.steps, Requests: r.requests,
+		Ceilings: r.opt.Ceilings, Interrupted: interrupted, Steps: r.steps, Traced: r.traced,
 	}
 	for _, m := range r.cells {
 		out.Cells = append(out.Cells, r.summarize(m, info))
@@ -38,6 +36,9 @@ func (r *runner) summarize(m *measured, info engine.Info) CellResult {
 	rounds := m.keptRounds()
 	values := medians(rounds)
 	c.Dropped = unsteadyRounds(values)
+	for _, v := range rounds[:c.Dropped] {
+		c.DroppedSteps += len(v.steps)
+	}
 	rounds, values = rounds[c.Dropped:], values[c.Dropped:]
 	var steps []StepRecord
 	for _, v := range rounds {
@@ -58,7 +59,9 @@ func (r *runner) summarize(m *measured, info engine.Info) CellResult {
 		}
 		c.ContextMin, c.ContextMax = contexts.min, contexts.max
 		c.TokensPerS = float64(total.tokens) / float64(c.Steps) / c.Wall.MedianNs * 1e9
+		c.GraphMode, c.PaddedTokens, c.GraphMisses = graphs(steps, info)
 		if c.Device = m.device(c.Wall.MedianNs); c.Device != nil {
+			c.Device.Idle = m.idleCheck(values)
 			c.Roofline = roofline(total, c.Steps, c.Device.BusyNs, r.opt, info)
 		}
 	}
@@ -81,13 +84,14 @@ func (r *runner) flags(m *measured, c *CellResult) []string {
 		add(true, fmt.Sprintf("%s=%s:%d", FlagDiscarded, why, m.discarded[why]))
 	}
 	flags = append(flags, m.flags...)
+	add(c.Dropped > 0, fmt.Sprintf("%s=%d", FlagDropped, c.Dropped))
+	add(c.GraphMisses > 0, fmt.Sprintf("%s=%d", FlagGraphMiss, c.GraphMisses))
 	add(!r.steady, FlagNotSteady)
 	add(c.Steps > 0 && math.Abs(c.Parts.UnaccountedNs) > unaccountedFrac*c.Wall.MedianNs, FlagUnaccounted)
 	if d := c.Device; d != nil {
 		add(d.BubbleFrac >= hostLimitedFrac, FlagHostLimited)
 		add(math.Abs(math.Log(d.ProfilerRatio)) > math.Log(profilerRatio), fmt.Sprintf("%s=%.2f", FlagProfiler, d.ProfilerRatio))
-		off := math.Abs(d.GapNs - (d.WallNs - d.BusyNs))
-		add(off > idleGapFrac*d.GapNs && off > idleGapWallFrac*d.WallNs, FlagIdleGap)
+		add(d.Idle.off(c.Wall.MedianNs), fmt.Sprintf("%s=%s", FlagIdleGap, d.Idle))
 	} else {
 		add(r.opt.Attribution && c.Steps > 0, FlagUnprofiled)
 	}
@@ -214,13 +218,14 @@ func parts(rounds []*round, wallNs float64) Parts {
 			p.UpdateNs += float64(s.UpdateNs)
 			p.OutputNs += float64(s.OutputNs)
 			p.StatsNs += float64(s.StatsNs)
+			p.CoreNs += float64(s.CoreNs)
 			p.UnaccountedNs += float64(s.UnaccountedNs())
 		}
 	}
 	if sum == 0 {
 		return p
 	}
-	for _, ns := range []*float64{&p.ScheduleNs, &p.ExecuteNs, &p.SampleNs, &p.UpdateNs, &p.OutputNs, &p.StatsNs, &p.UnaccountedNs} {
+	for _, ns := range []*float64{&p.ScheduleNs, &p.ExecuteNs, &p.SampleNs, &p.UpdateNs, &p.OutputNs, &p.StatsNs, &p.CoreNs, &p.UnaccountedNs} {
 		*ns *= wallNs / sum
 	}
 	return p

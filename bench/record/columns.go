@@ -108,6 +108,7 @@ type stepRow struct {
 	UpdateNs      int64 `parquet:"update_ns" unit:"ns"`
 	OutputNs      int64 `parquet:"output_ns" unit:"ns"`
 	StatsNs       int64 `parquet:"stats_ns" unit:"ns"`
+	CoreNs        int64 `parquet:"core_ns" unit:"ns"`
 	UnaccountedNs int64 `parquet:"unaccounted_ns" unit:"ns"`
 	BridgeNs      int64 `parquet:"bridge_ns" unit:"ns"`
 
@@ -125,17 +126,21 @@ type stepRow struct {
 	TokenBudget int32   `parquet:"token_budget" unit:"tokens"`
 	SeqBudget   int32   `parquet:"seq_budget" unit:"requests"`
 	KVUsageFrac float64 `parquet:"kv_usage_frac" unit:"0..1"`
+
+	GraphMode    int32 `parquet:"graph_mode" unit:"1: no CUDA graph, 2: piecewise, 3: full, 0: not known"`
+	PaddedTokens int32 `parquet:"padded_tokens" unit:"tokens the model ran on, 0: not known"`
 }
 
 func newStepRow(s *engine.Step) stepRow {
 	return stepRow{
 		Index: s.Index, Op: s.Op, EnterNs: s.EnterNs, GILNs: s.GILNs, CallNs: s.CallNs, ReturnNs: s.ReturnNs, ExitNs: s.ExitNs,
 		WallNs: s.WallNs(), ScheduleNs: s.ScheduleNs, ExecuteNs: s.ExecuteNs, SampleNs: s.SampleNs,
-		UpdateNs: s.UpdateNs, OutputNs: s.OutputNs, StatsNs: s.StatsNs,
+		UpdateNs: s.UpdateNs, OutputNs: s.OutputNs, StatsNs: s.StatsNs, CoreNs: s.CoreNs,
 		UnaccountedNs: s.UnaccountedNs(), BridgeNs: s.BridgeNs,
 		Phase: s.Phase(), CtxReqs: s.CtxReqs, CtxTokens: s.CtxTokens, GenReqs: s.GenReqs, GenTokens: s.GenTokens,
 		Running: s.Running, Waiting: s.Waiting, Preempted: s.Preempted, Outputs: s.Outputs, NewTokens: s.NewTokens,
 		TokenBudget: s.TokenBudget, SeqBudget: s.SeqBudget, KVUsageFrac: s.KVUsageFrac,
+		GraphMode: int32(s.GraphMode), PaddedTokens: s.PaddedTokens,
 	}
 }
 
@@ -143,10 +148,11 @@ func (w *stepRow) step() engine.Step {
 	return engine.Step{
 		Index: w.Index, Op: w.Op, EnterNs: w.EnterNs, GILNs: w.GILNs, CallNs: w.CallNs, ReturnNs: w.ReturnNs, ExitNs: w.ExitNs,
 		ScheduleNs: w.ScheduleNs, ExecuteNs: w.ExecuteNs, SampleNs: w.SampleNs,
-		UpdateNs: w.UpdateNs, OutputNs: w.OutputNs, StatsNs: w.StatsNs, BridgeNs: w.BridgeNs,
+		UpdateNs: w.UpdateNs, OutputNs: w.OutputNs, StatsNs: w.StatsNs, CoreNs: w.CoreNs, BridgeNs: w.BridgeNs,
 		CtxReqs: w.CtxReqs, CtxTokens: w.CtxTokens, GenReqs: w.GenReqs, GenTokens: w.GenTokens,
 		Running: w.Running, Waiting: w.Waiting, Preempted: w.Preempted, Outputs: w.Outputs, NewTokens: w.NewTokens,
 		TokenBudget: w.TokenBudget, SeqBudget: w.SeqBudget, KVUsageFrac: w.KVUsageFrac,
+		GraphMode: engine.GraphMode(w.GraphMode), PaddedTokens: w.PaddedTokens,
 	}
 }
 

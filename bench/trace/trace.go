@@ -1,6 +1,6 @@
 // Package trace writes what an engine did as a Chrome trace, which Perfetto
 // (https://ui.perfetto.dev) and chrome://tracing open: steps with their parts,
-// requests as tracks, kernels, and counters. The format is the JSON of "Trace
+// below them kernels, requests, and counters. The format is the JSON of "Trace
 // Event Format" (Google, 2016).
 package trace
 
@@ -26,7 +26,8 @@ type Trace struct {
 }
 
 // Event is a slice on a track of its own, such as a kernel on its stream. Slices
-// of a track either follow or contain each other.
+// of a track that neither follow nor contain each other, as kernels of one stream
+// may overlap, get further tracks of its name.
 type Event struct {
 	Process, Track string // where it is shown
 	Name           string
@@ -42,10 +43,10 @@ type Counter struct {
 
 // Processes of the trace, in the order in which they are shown.
 const (
-	pidEngine = 1 + iota
-	pidRequests
-	pidTelemetry
-	pidEvents // the first of those that Events name
+	pidEngine    = 1
+	pidEvents    = 2 // the first of those that Events name
+	pidRequests  = 1000
+	pidTelemetry = 1001
 )
 
 // Write writes t. Times are in µs from the first step, or from what came before
@@ -56,8 +57,8 @@ func Write(w io.Writer, t Trace) error {
 	out.json(other{Metadata: t.Metadata, OriginNs: out.origin})
 	out.text(`,"traceEvents":[`)
 	out.steps(t.Steps)
-	out.requests(t.Requests)
 	out.events(t.Events)
+	out.requests(t.Requests)
 	out.telemetry(t.Counters)
 	out.text("\n]}\n")
 	if out.err != nil {

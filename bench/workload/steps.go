@@ -39,6 +39,7 @@ var components = []struct {
 	{"update", func(s *engine.Step) int64 { return s.UpdateNs }},
 	{"output", func(s *engine.Step) int64 { return s.OutputNs }},
 	{"stats", func(s *engine.Step) int64 { return s.StatsNs }},
+	{"core", func(s *engine.Step) int64 { return s.CoreNs }},
 	{"unaccounted", (*engine.Step).UnaccountedNs},
 	{"bridge", func(s *engine.Step) int64 { return s.BridgeNs }},
 }

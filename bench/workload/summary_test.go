@@ -131,7 +131,7 @@ func TestSteadyRun(t *testing.T) {
 	near(t, "prefill wall", prefill.WallNs, 20e6, 1)
 	near(t, "prefill tokens", prefill.CtxTokens, 128, 1e-9)
 	want := []Component{{"schedule", 200e3}, {"execute", 19.32e6}, {"sample", 300e3}, {"update", 60e3},
-		{"output", 80e3}, {"stats", 20e3}, {"unaccounted", 20e3}, {"bridge", 30e3}}
+		{"output", 80e3}, {"stats", 20e3}, {"core", 0}, {"unaccounted", 20e3}, {"bridge", 30e3}}
 	if diff := cmp.Diff(want, prefill.Components); diff != "" {
 		t.Errorf("components (-want +got):\n%s", diff)
 	}

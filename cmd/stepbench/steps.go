@@ -53,7 +53,7 @@ func stepsFlags() []cli.Flag {
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "md", Usage: "format on stdout: " + formatNames()},
 		&cli.StringFlag{Name: "output-err", Aliases: []string{"oe", "e"}, Usage: "a second format on stderr"},
 		&cli.StringFlag{Name: "raw", Usage: "write every step to this Parquet `FILE`"},
-		&cli.StringFlag{Name: "trace", Usage: "write some steps to this Chrome/Perfetto trace `FILE`"},
+		&cli.StringFlag{Name: "trace", Usage: "write a few more steps of each shape, with their kernels or ops, to this Chrome/Perfetto trace `FILE`"},
 		&cli.StringFlag{Name: "figure", Usage: "write the heat map to `FILE`.png and `FILE`.svg"},
 	}
 }
@@ -134,7 +134,9 @@ func newStepsJob(c *cli.Context, cfg engine.Config) (*stepsJob, error) {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
-	runnable, refused := micro.Check(cells, micro.ConfigLimits(cfg))
+	limits := micro.ConfigLimits(cfg)
+	limits.KVFrom = kvSource(c, cfg)
+	runnable, refused := micro.Check(cells, limits)
 	if len(refused) > 0 && !c.Bool("skip-impossible") {
 		return nil, refusals(refused)
 	}
@@ -188,6 +190,17 @@ func cellsOf(c *cli.Context) ([]micro.Cell, error) {
 	return g.Cells()
 }
 
+// kvSource is who chose the size of the KV cache.
+func kvSource(c *cli.Context, cfg engine.Config) micro.KVSource {
+	switch {
+	case c.Int64("kv-cache-mib") > 0:
+		return micro.KVFlag
+	case cfg.KVCacheBytes > 0:
+		return micro.KVDefault
+	}
+	return micro.KVEngine
+}
+
 // fitTo gives the engine the room that the cells need, where the user did not
 // choose; steps must not be cut by a limit that nobody meant.
 func fitTo(cfg *engine.Config, needs micro.Limits) {
@@ -209,14 +222,16 @@ func measureSteps(ctx context.Context, c *cli.Context, cfg engine.Config, job *s
 	defer remote.Close()
 	info := remote.Info()
 	p.stage("engine open after %.1f s: vLLM %s on %s", time.Since(start).Seconds(), info.VLLMVersion, info.Device)
-	runnable, refused := micro.Check(job.cells, micro.InfoLimits(info))
+	limits := micro.InfoLimits(info)
+	limits.KVFrom = kvSource(c, cfg)
+	runnable, refused := micro.Check(job.cells, limits)
 	if len(refused) > 0 && !c.Bool("skip-impossible") {
 		return nil, exitWith(exitUsage, refusals(refused))
 	}
 	opt := micro.Options{
-		Rules: job.rules, Seed: c.Uint64("seed"), Model: cfg.Model, Attribution: !c.Bool("no-attribution"),
+		Rules: job.rules, Seed: c.Uint64("seed"), Model: cfg.Model, Attribution: !c.Bool("no-attribution"), Trace: c.String("trace") != "",
 		Progress:   p.cell,
-		Conditions: func(ctx context.Context) (micro.Conditions, error) { return conditions(ctx, remote) },
+		Conditions: micro.AskConditions(remote.Call),
 	}
 	if c.Bool("ceilings") {
 		p.stage("measuring ceilings")
@@ -243,23 +258,6 @@ func openPlayer(ctx context.Context, cfg engine.Config, opt engine.WorkerOptions
 		return engine.OpenPlain(ctx, cfg, opt)
 	}
 	return engine.OpenRemote(ctx, cfg, opt)
-}
-
-// conditions asks the worker what may have disturbed it.
-func conditions(ctx context.Context, e player) (micro.Conditions, error) {
-	var reply struct {
-		SMClockMHz   float64 `json:"sm_clock_mhz"`
-		TemperatureC float64 `json:"temperature_c"`
-		Collections  int64   `json:"collections"`
-		Throttles    int64   `json:"throttles"`
-		MajorFaults  int64   `json:"major_faults"`
-		Compiles     int64   `json:"compiles"`
-	}
-	err := e.Call(ctx, "conditions", nil, &reply)
-	return micro.Conditions{
-		SMClockMHz: reply.SMClockMHz, TemperatureC: reply.TemperatureC, Collections: reply.Collections,
-		Throttles: reply.Throttles, MajorFaults: reply.MajorFaults, Compiles: reply.Compiles,
-	}, err
 }
 
 // ceilings asks the worker for what the device reaches at most.

@@ -43,5 +43,38 @@ class Summary(unittest.TestCase):
         self.assertTrue(next(r for r in s["rows"] if r["name"].startswith("Memcpy"))["copy"])
 
 
+class Event:
+    """The part of torch's _KinetoEvent that is read."""
+
+    def __init__(self, name, start, duration, where, kind="DeviceType.CPU"):
+        self.name, self.start_ns, self.duration_ns = lambda: name, lambda: start, lambda: duration
+        self.start_thread_id = self.device_resource_id = lambda: where
+        self.device_index, self.device_type = lambda: 0, lambda: kind
+
+
+class Timeline(unittest.TestCase):
+    def rows(self, events, cuda):
+        return [tuple(e.values()) for e in profile.timeline(events, cuda, 1000)]
+
+    def test_ops_are_on_their_threads_with_the_caller_first(self):
+        events = [Event("inner", 1010, 5, 71), Event("outer", 1010, 20, 71), Event("other", 1005, 1, 99)]
+        self.assertEqual(
+            self.rows(events, False),
+            [("other", "thread 2", 5, 1), ("outer", "thread 1", 10, 20), ("inner", "thread 1", 10, 5)],
+        )
+
+    def test_kernels_are_on_their_streams_without_the_host(self):
+        cuda = "DeviceType.CUDA"
+        events = [
+            Event("launch", 1000, 3, 71),
+            Event("k", 1020, 5, 7, cuda),
+            Event("Memcpy DtoH", 1010, 2, 13, cuda),
+        ]
+        self.assertEqual(
+            self.rows(events, True),
+            [("Memcpy DtoH", "GPU 0 stream 13", 10, 2), ("k", "GPU 0 stream 7", 20, 5)],
+        )
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -96,7 +96,8 @@ func (f *Fake) spend(s *engine.Step) (tokenNs int64) {
 	}
 	wall := f.StepTime(*s).Nanoseconds()
 	s.ScheduleNs, s.ExecuteNs, s.UpdateNs, s.OutputNs, s.StatsNs = wall/20, wall/2, wall/20, wall/20, wall/20
-	s.SampleNs = wall - s.ScheduleNs - s.ExecuteNs - s.UpdateNs - s.OutputNs - s.StatsNs
+	s.CoreNs = wall / 40
+	s.SampleNs = wall - s.ScheduleNs - s.ExecuteNs - s.UpdateNs - s.OutputNs - s.StatsNs - s.CoreNs
 	s.BridgeNs = gilNs + callNs + exitNs
 	s.GILNs = s.EnterNs + gilNs
 	s.CallNs = s.GILNs + callNs

@@ -104,7 +104,7 @@ func checkStamps(t *testing.T, name string, s *engine.Step) {
 			t.Errorf("%s: stamps run backwards: %v", name, stamps)
 		}
 	}
-	parts := []int64{s.ScheduleNs, s.ExecuteNs, s.SampleNs, s.UpdateNs, s.OutputNs}
+	parts := []int64{s.ScheduleNs, s.ExecuteNs, s.SampleNs, s.UpdateNs, s.OutputNs, s.CoreNs}
 	for i, p := range parts {
 		if p <= 0 {
 			t.Errorf("%s: component %d was not timed: %v", name, i, parts)

@@ -56,9 +56,11 @@ func (r *Report) notes() []string {
 	case r.Floors.BitEqual:
 		all = append(all, "A repeats bit by bit: every difference is B's.")
 	}
-	unlisted := r.Decode.Unlisted
-	if r.Prefill != nil {
-		unlisted += r.Prefill.Unlisted
+	unlisted := 0
+	for _, path := range []*Agreement{r.Decode, r.Prefill} {
+		if path != nil {
+			unlisted += path.Unlisted
+		}
 	}
 	if unlisted > 0 {
 		all = append(all, fmt.Sprintf("B's lists lack %d tokens of A's; the least likely one listed stood in for each.", unlisted))

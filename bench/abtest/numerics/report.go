@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Status is the outcome of a comparison.
@@ -76,7 +77,7 @@ func (r *Report) Line() string {
 	}
 	switch {
 	case r.Status == NotChecked:
-		return text + ": " + r.Reasons[0]
+		return text + ": " + strings.Join(r.Reasons, "; ")
 	case r.Status == Identical:
 		text += fmt.Sprintf(": %d tokens of %d prompts and their %s are bitwise equal", r.Tokens, r.Prompts, r.Kind)
 	case len(r.Broken) > 0:

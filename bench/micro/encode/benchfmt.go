@@ -35,6 +35,9 @@ func benchmarks(w io.Writer, res *micro.Results) error {
 			fmt.Fprintf(&b, "# %s left out: %s\n", name, oneLine(strings.Join(c.Flags, "; ")))
 			continue
 		}
+		if c.Dropped > 0 {
+			fmt.Fprintf(&b, "# %s without its first %d rounds, before a change of level\n", name, c.Dropped)
+		}
 		tokens := c.TokensPerS * c.Wall.MedianNs // per step, times 1e9
 		for _, r := range c.Rounds {
 			p := r.Parts
@@ -44,7 +47,7 @@ func benchmarks(w io.Writer, res *micro.Results) error {
 				ns   float64
 			}{
 				{"schedule", p.ScheduleNs}, {"execute", p.ExecuteNs}, {"sample", p.SampleNs}, {"update", p.UpdateNs},
-				{"output", p.OutputNs}, {"stats", p.StatsNs}, {"unaccounted", p.UnaccountedNs}, {"bridge", r.BridgeNs},
+				{"output", p.OutputNs}, {"stats", p.StatsNs}, {"core", p.CoreNs}, {"unaccounted", p.UnaccountedNs}, {"bridge", r.BridgeNs},
 			} {
 				fmt.Fprintf(&b, " %.0f %s-ns/op", part.ns, part.name)
 			}

@@ -19,6 +19,15 @@ func number(get func(*row) *float64) func(*row, *micro.CellResult) string {
 	return func(r *row, _ *micro.CellResult) string { return text(get(r)) }
 }
 
+func ofIdle(get func(*idleCheck) *float64) func(*row, *micro.CellResult) string {
+	return func(r *row, _ *micro.CellResult) string {
+		if r.IdleCheck == nil {
+			return ""
+		}
+		return text(get(r.IdleCheck))
+	}
+}
+
 func ofDevice(get func(*micro.Device) float64) func(*row, *micro.CellResult) string {
 	return func(_ *row, c *micro.CellResult) string {
 		if c == nil || c.Device == nil {
@@ -77,6 +86,8 @@ var columns = []column{
 	{"chunk", func(r *row, _ *micro.CellResult) string { return strconv.Itoa(r.Chunk) }},
 	{"steps", func(r *row, _ *micro.CellResult) string { return strconv.Itoa(r.Steps) }},
 	{"discarded", func(r *row, _ *micro.CellResult) string { return strconv.Itoa(r.Discarded) }},
+	{"dropped_rounds", func(r *row, _ *micro.CellResult) string { return strconv.Itoa(r.DroppedRounds) }},
+	{"dropped_steps", func(r *row, _ *micro.CellResult) string { return strconv.Itoa(r.DroppedSteps) }},
 	{"wall_us_median", ofWall(func(w *wall) *float64 { return &w.Median })},
 	{"wall_us_p10", ofWall(func(w *wall) *float64 { return &w.P10 })},
 	{"wall_us_p90", ofWall(func(w *wall) *float64 { return &w.P90 })},
@@ -88,11 +99,15 @@ var columns = []column{
 	{"update_us", number(func(r *row) *float64 { return r.UpdateUs })},
 	{"output_us", number(func(r *row) *float64 { return r.OutputUs })},
 	{"stats_us", number(func(r *row) *float64 { return r.StatsUs })},
+	{"core_us", number(func(r *row) *float64 { return r.CoreUs })},
 	{"unaccounted_us", number(func(r *row) *float64 { return r.UnaccountedUs })},
 	{"bridge_us", number(func(r *row) *float64 { return r.BridgeUs })},
 	{"device_busy_us", number(func(r *row) *float64 { return r.DeviceBusyUs })},
 	{"device_idle_us", number(func(r *row) *float64 { return r.DeviceIdleUs })},
 	{"idle_gap_us", number(func(r *row) *float64 { return r.IdleGapUs })},
+	{"idle_gap_profiled_us", number(func(r *row) *float64 { return r.IdleGapProfiledUs })},
+	{"idle_from_wall_us", ofIdle(func(c *idleCheck) *float64 { return &c.FromWallUs })},
+	{"idle_ratio", ofIdle(func(c *idleCheck) *float64 { return c.Ratio })},
 	{"device_idle_frac", ofDevice(func(d *micro.Device) float64 { return d.BubbleFrac })},
 	{"device_sum_us", ofDevice(func(d *micro.Device) float64 { return us(d.SumNs) })},
 	{"profiler_ratio", ofDevice(func(d *micro.Device) float64 { return d.ProfilerRatio })},
@@ -100,6 +115,18 @@ var columns = []column{
 	{"copy_frac", ofRoofline(func(r *micro.Roofline) *float64 { return frac(r.CopyFrac) })},
 	{"flop_per_s", ofRoofline(func(r *micro.Roofline) *float64 { return whole(&r.FLOPPerS) })},
 	{"matmul_frac", ofRoofline(func(r *micro.Roofline) *float64 { return frac(r.MatmulFrac) })},
+	{"graph_mode", func(r *row, _ *micro.CellResult) string {
+		if r.GraphMode == nil {
+			return ""
+		}
+		return *r.GraphMode
+	}},
+	{"padded_tokens", func(r *row, _ *micro.CellResult) string {
+		if r.PaddedTokens == nil {
+			return ""
+		}
+		return strconv.Itoa(*r.PaddedTokens)
+	}},
 	{"tokens_per_s", number(func(r *row) *float64 { return r.TokensPerS })},
 	{"top", func(r *row, _ *micro.CellResult) string { return topText(r.Top) }},
 	{"flags", func(r *row, _ *micro.CellResult) string { return strings.Join(r.Flags, "; ") }},

@@ -30,8 +30,13 @@ func sample(t testing.TB) *micro.Results {
 	cost.Noise = 0.01
 	p := microtest.New(cost, 1)
 	p.About.VLLMVersion, p.About.Device, p.About.AttentionBackend = "0.26.0", "Fake GPU", "FLASH_ATTN"
+	p.About.GraphMode, p.About.MaxGraphTokens = "FULL_AND_PIECEWISE", 512
 	steps := 0
 	p.Alter = func(_ engine.Op, s *engine.Step) {
+		s.GraphMode, s.PaddedTokens = engine.GraphFull, (s.GenTokens+7)/8*8
+		if s.CtxTokens > 0 {
+			s.GraphMode, s.PaddedTokens = engine.GraphPiecewise, s.CtxTokens+s.GenTokens
+		}
 		if steps++; steps%97 == 0 || s.CtxReqs == 2 {
 			s.GenReqs++
 		}
@@ -50,7 +55,7 @@ func sample(t testing.TB) *micro.Results {
 	}
 	cells, refused := micro.Check(cells, micro.InfoLimits(p.Info()))
 	res, err := micro.Run(context.Background(), p, cells, micro.Options{
-		Rules: micro.QuickRules(), Seed: 1, Attribution: true,
+		Rules: micro.QuickRules(), Seed: 1, Attribution: true, Trace: true,
 		Model: engine.Model{Name: "org/gpt2", Synthetic: true, Shape: &engine.ModelShape{
 			Architecture: "GPT2LMHeadModel", Layers: 12, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64,
 			Vocab: 50257, MaxPositions: 1024, Parameters: 124_439_808,
@@ -88,6 +93,8 @@ func TestJSONLKeys(t *testing.T) {
 		"model", "phase", "batch", "context", "chunk", "steps", "discarded", "wall_us",
 		"schedule_us", "execute_us", "sample_us", "update_us", "output_us", "stats_us", "unaccounted_us", "bridge_us",
 		"device_busy_us", "device_idle_us", "idle_gap_us", "top", "tokens_per_s", "flags",
+		// Beyond the contract:
+		"core_us", "dropped_rounds", "dropped_steps", "graph_mode", "padded_tokens", "idle_gap_profiled_us", "idle_check",
 	}
 	slices.Sort(want)
 	res := sample(t)
@@ -111,7 +118,7 @@ func TestJSONLKeys(t *testing.T) {
 			continue // no steps
 		}
 		sum := 0.0
-		for _, part := range []string{"schedule_us", "execute_us", "sample_us", "update_us", "output_us", "stats_us", "unaccounted_us"} {
+		for _, part := range []string{"schedule_us", "execute_us", "sample_us", "update_us", "output_us", "stats_us", "core_us", "unaccounted_us"} {
 			sum += row[part].(float64)
 		}
 		if median := wall["median"].(float64); math.Abs(sum-median) > 0.01 {
@@ -165,7 +172,7 @@ func TestBenchfmtReadsBack(t *testing.T) {
 			rounds[string(rec.Name.Full())]++
 			wall, _ := rec.Value("sec/op")
 			sum := 0.0
-			for _, part := range []string{"schedule", "execute", "sample", "update", "output", "stats", "unaccounted"} {
+			for _, part := range []string{"schedule", "execute", "sample", "update", "output", "stats", "core", "unaccounted"} {
 				v, ok := rec.Value(part + "-sec/op")
 				if !ok {
 					t.Errorf("%s has no %s", rec.Name, part)
@@ -231,7 +238,7 @@ func TestParquetReadsBack(t *testing.T) {
 	}
 	for i, s := range res.Steps {
 		w := steps[i]
-		sum := w.ScheduleNs + w.ExecuteNs + w.SampleNs + w.UpdateNs + w.OutputNs + w.StatsNs + w.UnaccountedNs
+		sum := w.ScheduleNs + w.ExecuteNs + w.SampleNs + w.UpdateNs + w.OutputNs + w.StatsNs + w.CoreNs + w.UnaccountedNs
 		if w.Cell != s.Cell || w.WallNs != s.WallNs() || sum != w.WallNs || w.Kept != s.Counts() || w.Discard != s.Discard {
 			t.Fatalf("step %d is %+v, was %+v", i, w, s)
 		}

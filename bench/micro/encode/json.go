@@ -51,6 +51,7 @@ type engineKeys struct {
 	DType            string `json:"dtype"`
 	AttentionBackend string `json:"attention_backend"`
 	GraphMode        string `json:"graph_mode"`
+	MaxGraphTokens   int    `json:"max_graph_tokens"`
 	MaxModelLen      int    `json:"max_model_len"`
 	MaxNumSeqs       int    `json:"max_num_seqs"`
 	MaxBatchedTokens int    `json:"max_num_batched_tokens"`
@@ -64,7 +65,7 @@ func newEngineKeys(i engine.Info) engineKeys {
 		VLLMVersion: i.VLLMVersion, TorchVersion: i.TorchVersion, Device: i.Device, DeviceUUID: i.DeviceUUID,
 		HostMode: string(i.HostMode), DType: i.DType, AttentionBackend: i.AttentionBackend, GraphMode: i.GraphMode,
 		MaxModelLen: i.MaxModelLen, MaxNumSeqs: i.MaxNumSeqs, MaxBatchedTokens: i.MaxNumBatchedTokens,
-		KVBlocks: i.KVBlocks, KVBlockSize: i.KVBlockSize, PrefixCaching: i.PrefixCaching,
+		MaxGraphTokens: i.MaxGraphTokens, KVBlocks: i.KVBlocks, KVBlockSize: i.KVBlockSize, PrefixCaching: i.PrefixCaching,
 	}
 }
 
@@ -78,19 +79,18 @@ type ceilings struct {
 type fullCell struct {
 	Name string `json:"name"`
 	row
-	Valid         bool           `json:"valid"`
-	ContextMin    int            `json:"context_min"`
-	ContextMax    int            `json:"context_max"`
-	Settled       int            `json:"settled"`
-	DiscardedBy   map[string]int `json:"discarded_by"`
-	CIMethod      string         `json:"ci_method"`
-	WallP99Us     *float64       `json:"wall_p99_us"`
-	WallMADUs     *float64       `json:"wall_mad_us"`
-	Outliers      int            `json:"outliers"`
-	DroppedRounds int            `json:"dropped_rounds"`
-	Rounds        []fullRound    `json:"rounds"`
-	Device        *device        `json:"device"`
-	Roofline      *roofline      `json:"roofline"`
+	Valid       bool           `json:"valid"`
+	ContextMin  int            `json:"context_min"`
+	ContextMax  int            `json:"context_max"`
+	Settled     int            `json:"settled"`
+	DiscardedBy map[string]int `json:"discarded_by"`
+	CIMethod    string         `json:"ci_method"`
+	WallP99Us   *float64       `json:"wall_p99_us"`
+	WallMADUs   *float64       `json:"wall_mad_us"`
+	Outliers    int            `json:"outliers"`
+	Rounds      []fullRound    `json:"rounds"`
+	Device      *device        `json:"device"`
+	Roofline    *roofline      `json:"roofline"`
 }
 
 type fullRound struct {
@@ -108,7 +108,7 @@ type device struct {
 	BusyUs        float64 `json:"busy_us"`
 	SumUs         float64 `json:"sum_us"`
 	IdleUs        float64 `json:"idle_us"`
-	GapUs         float64 `json:"gap_us"`
+	GapUs         float64 `json:"gap_profiled_us"`
 	IdleFrac      float64 `json:"idle_frac"`
 	ProfilerRatio float64 `json:"profiler_ratio"`
 	Rows          []top   `json:"rows"`
@@ -159,7 +159,7 @@ func newFullCell(res *micro.Results, c *micro.CellResult) fullCell {
 		Name: c.Cell.Name(), row: newRow(res, c), Valid: c.Valid,
 		ContextMin: c.ContextMin, ContextMax: c.ContextMax,
 		Settled: c.Settled, DiscardedBy: c.Discarded, CIMethod: c.Wall.CIMethod,
-		Outliers: c.Wall.Outliers, DroppedRounds: c.Dropped, Rounds: []fullRound{},
+		Outliers: c.Wall.Outliers, Rounds: []fullRound{},
 	}
 	if c.Steps > 0 {
 		f.WallMADUs = usp(c.Wall.MADNs)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stepbench/bench/micro"
+	"stepbench/engine"
 )
 
 // nameWidth is where the names of kernels are cut in tables, in characters.
@@ -55,12 +56,14 @@ type mdColumn struct {
 
 func cellTable(b *bytes.Buffer, res *micro.Results, all []row) {
 	all = all[:len(res.Cells)]
-	var chunks, devices, rates, shares, shapes bool
+	var chunks, devices, checked, modes, rates, shares, shapes bool
 	for i, r := range all {
 		c := &res.Cells[i]
 		chunks = chunks || r.Chunk > 0
 		shapes = shapes || !c.Cell.Axes().Exact
 		devices = devices || c.Device != nil
+		checked = checked || c.Device != nil && c.Device.Idle != nil
+		modes = modes || c.GraphMode != "" && c.GraphMode != engine.GraphNone.String()
 		rates = rates || c.Roofline != nil
 		shares = shares || c.Roofline != nil && c.Roofline.CopyFrac != nil
 	}
@@ -110,6 +113,7 @@ func cellTable(b *bytes.Buffer, res *micro.Results, all []row) {
 		{"update", false, true, at(func(r *row) *float64 { return r.UpdateUs })},
 		{"output", false, true, at(func(r *row) *float64 { return r.OutputUs })},
 		{"stats", false, true, at(func(r *row) *float64 { return r.StatsUs })},
+		{"core", false, true, at(func(r *row) *float64 { return r.CoreUs })},
 		{"unaccounted", false, true, at(func(r *row) *float64 { return r.UnaccountedUs })},
 		{"bridge", false, true, at(func(r *row) *float64 { return r.BridgeUs })},
 		{"busy", false, devices, at(func(r *row) *float64 { return r.DeviceBusyUs })},
@@ -120,6 +124,9 @@ func cellTable(b *bytes.Buffer, res *micro.Results, all []row) {
 			}
 			return "-"
 		}},
+		{"idle by gaps", false, checked, at(func(r *row) *float64 { return r.IdleGapUs })},
+		{"graph", true, modes, func(i int) string { return res.Cells[i].GraphMode }},
+		{"padded", false, modes, func(i int) string { return fmt.Sprint(res.Cells[i].PaddedTokens) }},
 		{"GB/s", false, rates, roof(func(r *micro.Roofline) string { return fmt.Sprintf("%.1f", r.BytesPerS/1e9) })},
 		{"% of copy", false, shares, roof(func(r *micro.Roofline) string { return percent(r.CopyFrac) })},
 		{"TFLOP/s", false, rates, roof(func(r *micro.Roofline) string { return fmt.Sprintf("%.2f", r.FLOPPerS/1e12) })},
@@ -180,12 +187,20 @@ to it, bridge is the way into vLLM and back, outside it. `)
 than six rounds are Student's on logarithms, the others order statistics. `)
 	}
 	fmt.Fprint(b, `Discarded steps are
-counted by reason among the flags.
+counted by reason among the flags; rounds before a change of level are dropped
+whole and counted as dropped-rounds.
 `)
 	for _, c := range res.Cells {
 		if c.Device != nil {
 			fmt.Fprintf(b, `busy is the union of %s intervals under the profiler, idle the step less busy.
 `, c.Device.Unit)
+			break
+		}
+	}
+	for _, c := range res.Cells {
+		if c.Device != nil && c.Device.Idle != nil {
+			fmt.Fprint(b, `idle by gaps is the gaps between them less what the profiler added, of other steps.
+`)
 			break
 		}
 	}

@@ -18,7 +18,7 @@ import (
 type stepRow struct {
 	Cell    string `parquet:"cell,dict" unit:"batch, with -c and its chunk"`
 	Phase   string `parquet:"phase,dict" unit:"prefill, decode or mixed"`
-	Stage   string `parquet:"stage,dict" unit:"warm-up, timing or attribution"`
+	Stage   string `parquet:"stage,dict" unit:"warm-up, timing, attribution or trace"`
 	Round   int32  `parquet:"round" unit:"round; in attribution the burst, 0 not counted"`
 	Op      int32  `parquet:"op" unit:"op of its script"`
 	Role    string `parquet:"role,dict" unit:"setup, settle, measure or cleanup"`
@@ -39,6 +39,7 @@ type stepRow struct {
 	UpdateNs      int64 `parquet:"update_ns" unit:"ns"`
 	OutputNs      int64 `parquet:"output_ns" unit:"ns"`
 	StatsNs       int64 `parquet:"stats_ns" unit:"ns"`
+	CoreNs        int64 `parquet:"core_ns" unit:"ns"`
 	UnaccountedNs int64 `parquet:"unaccounted_ns" unit:"ns"`
 	BridgeNs      int64 `parquet:"bridge_ns" unit:"ns"`
 
@@ -55,6 +56,8 @@ type stepRow struct {
 	TokenBudget      int32   `parquet:"token_budget" unit:"tokens"`
 	SeqBudget        int32   `parquet:"seq_budget" unit:"requests"`
 	KVUsageFrac      float64 `parquet:"kv_usage_frac" unit:"0..1"`
+	GraphMode        string  `parquet:"graph_mode,optional,dict" unit:"NONE, PIECEWISE or FULL; absent: not known"`
+	PaddedTokens     int32   `parquet:"padded_tokens" unit:"tokens the model ran on, 0: not known"`
 }
 
 func newStepRow(s *micro.StepRecord, phase micro.Phase) stepRow {
@@ -63,12 +66,13 @@ func newStepRow(s *micro.StepRecord, phase micro.Phase) stepRow {
 		Kept: s.Counts(), Discard: s.Discard,
 		Index: s.Index, EnterNs: s.EnterNs, GILNs: s.GILNs, CallNs: s.CallNs, ReturnNs: s.ReturnNs, ExitNs: s.ExitNs,
 		WallNs: s.WallNs(), ScheduleNs: s.ScheduleNs, ExecuteNs: s.ExecuteNs, SampleNs: s.SampleNs,
-		UpdateNs: s.UpdateNs, OutputNs: s.OutputNs, StatsNs: s.StatsNs,
+		UpdateNs: s.UpdateNs, OutputNs: s.OutputNs, StatsNs: s.StatsNs, CoreNs: s.CoreNs,
 		UnaccountedNs: s.UnaccountedNs(), BridgeNs: s.BridgeNs,
 		CtxReqs: s.CtxReqs, CtxTokens: s.CtxTokens, GenReqs: s.GenReqs,
 		PlannedCtxReqs: s.Planned.CtxReqs, PlannedCtxTokens: s.Planned.CtxTokens, PlannedGenReqs: s.Planned.GenReqs,
 		Running: s.Running, Waiting: s.Waiting, Preempted: s.Preempted, NewTokens: s.NewTokens,
 		TokenBudget: s.TokenBudget, SeqBudget: s.SeqBudget, KVUsageFrac: s.KVUsageFrac,
+		GraphMode: s.GraphMode.String(), PaddedTokens: s.PaddedTokens,
 	}
 }
 
@@ -97,32 +101,39 @@ type cellRow struct {
 	Context int32  `parquet:"context" unit:"tokens"`
 	Chunk   int32  `parquet:"chunk" unit:"prompt tokens a step, 0: whole prompts"`
 
-	Steps      int32 `parquet:"steps" unit:"steps"`
-	Discarded  int32 `parquet:"discarded" unit:"steps"`
-	ContextMin int32 `parquet:"context_min" unit:"tokens"`
-	ContextMax int32 `parquet:"context_max" unit:"tokens"`
-	Rounds     int32 `parquet:"rounds" unit:"rounds"`
-	Valid      bool  `parquet:"valid" unit:"at most a tenth of the steps discarded"`
+	Steps         int32 `parquet:"steps" unit:"steps"`
+	Discarded     int32 `parquet:"discarded" unit:"steps"`
+	DroppedRounds int32 `parquet:"dropped_rounds" unit:"rounds before a change of level, not in rounds"`
+	DroppedSteps  int32 `parquet:"dropped_steps" unit:"steps of them, not in steps"`
+	ContextMin    int32 `parquet:"context_min" unit:"tokens"`
+	ContextMax    int32 `parquet:"context_max" unit:"tokens"`
+	Rounds        int32 `parquet:"rounds" unit:"rounds"`
+	Valid         bool  `parquet:"valid" unit:"at most a tenth of the steps discarded"`
 
-	WallUs        *float64 `parquet:"wall_us_median" unit:"us"`
-	WallP10Us     *float64 `parquet:"wall_us_p10" unit:"us"`
-	WallP90Us     *float64 `parquet:"wall_us_p90" unit:"us"`
-	WallLoUs      *float64 `parquet:"wall_us_ci95_lo" unit:"us"`
-	WallHiUs      *float64 `parquet:"wall_us_ci95_hi" unit:"us"`
-	ScheduleUs    *float64 `parquet:"schedule_us" unit:"us"`
-	ExecuteUs     *float64 `parquet:"execute_us" unit:"us"`
-	SampleUs      *float64 `parquet:"sample_us" unit:"us"`
-	UpdateUs      *float64 `parquet:"update_us" unit:"us"`
-	OutputUs      *float64 `parquet:"output_us" unit:"us"`
-	StatsUs       *float64 `parquet:"stats_us" unit:"us"`
-	UnaccountedUs *float64 `parquet:"unaccounted_us" unit:"us"`
-	BridgeUs      *float64 `parquet:"bridge_us" unit:"us"`
-	DeviceBusyUs  *float64 `parquet:"device_busy_us" unit:"us"`
-	DeviceIdleUs  *float64 `parquet:"device_idle_us" unit:"us"`
-	IdleGapUs     *float64 `parquet:"idle_gap_us" unit:"us"`
-	TokensPerS    *float64 `parquet:"tokens_per_s" unit:"query tokens a second"`
-	BytesPerS     *float64 `parquet:"bytes_per_s" unit:"bytes a second of busy time"`
-	FLOPPerS      *float64 `parquet:"flop_per_s" unit:"FLOP a second of busy time"`
+	WallUs            *float64 `parquet:"wall_us_median" unit:"us"`
+	WallP10Us         *float64 `parquet:"wall_us_p10" unit:"us"`
+	WallP90Us         *float64 `parquet:"wall_us_p90" unit:"us"`
+	WallLoUs          *float64 `parquet:"wall_us_ci95_lo" unit:"us"`
+	WallHiUs          *float64 `parquet:"wall_us_ci95_hi" unit:"us"`
+	ScheduleUs        *float64 `parquet:"schedule_us" unit:"us"`
+	ExecuteUs         *float64 `parquet:"execute_us" unit:"us"`
+	SampleUs          *float64 `parquet:"sample_us" unit:"us"`
+	UpdateUs          *float64 `parquet:"update_us" unit:"us"`
+	OutputUs          *float64 `parquet:"output_us" unit:"us"`
+	StatsUs           *float64 `parquet:"stats_us" unit:"us"`
+	CoreUs            *float64 `parquet:"core_us" unit:"us"`
+	UnaccountedUs     *float64 `parquet:"unaccounted_us" unit:"us"`
+	BridgeUs          *float64 `parquet:"bridge_us" unit:"us"`
+	DeviceBusyUs      *float64 `parquet:"device_busy_us" unit:"us"`
+	DeviceIdleUs      *float64 `parquet:"device_idle_us" unit:"us"`
+	IdleGapUs         *float64 `parquet:"idle_gap_us" unit:"us"`
+	IdleGapProfiledUs *float64 `parquet:"idle_gap_profiled_us" unit:"us"`
+	IdleFromWallUs    *float64 `parquet:"idle_from_wall_us" unit:"us"`
+	TokensPerS        *float64 `parquet:"tokens_per_s" unit:"query tokens a second"`
+	GraphMode         *string  `parquet:"graph_mode" unit:"NONE, PIECEWISE, FULL or several joined by +"`
+	PaddedTokens      *int64   `parquet:"padded_tokens" unit:"tokens"`
+	BytesPerS         *float64 `parquet:"bytes_per_s" unit:"bytes a second of busy time"`
+	FLOPPerS          *float64 `parquet:"flop_per_s" unit:"FLOP a second of busy time"`
 
 	Flags []string `parquet:"flags,list" unit:"text"`
 }
@@ -135,13 +146,21 @@ func cells(w io.Writer, res *micro.Results) error {
 			Model: r.Model, Phase: r.Phase, Batch: int32(r.Batch), Context: int32(r.Context), Chunk: int32(r.Chunk),
 			Steps: int32(r.Steps), Discarded: int32(r.Discarded),
 			ScheduleUs: r.ScheduleUs, ExecuteUs: r.ExecuteUs, SampleUs: r.SampleUs, UpdateUs: r.UpdateUs,
-			OutputUs: r.OutputUs, StatsUs: r.StatsUs, UnaccountedUs: r.UnaccountedUs, BridgeUs: r.BridgeUs,
-			DeviceBusyUs: r.DeviceBusyUs, DeviceIdleUs: r.DeviceIdleUs, IdleGapUs: r.IdleGapUs,
-			TokensPerS: r.TokensPerS, Flags: r.Flags,
+			DroppedRounds: int32(r.DroppedRounds), DroppedSteps: int32(r.DroppedSteps),
+			OutputUs: r.OutputUs, StatsUs: r.StatsUs, CoreUs: r.CoreUs, UnaccountedUs: r.UnaccountedUs, BridgeUs: r.BridgeUs,
+			DeviceBusyUs: r.DeviceBusyUs, DeviceIdleUs: r.DeviceIdleUs, IdleGapUs: r.IdleGapUs, IdleGapProfiledUs: r.IdleGapProfiledUs,
+			GraphMode: r.GraphMode, TokensPerS: r.TokensPerS, Flags: r.Flags,
 		}
 		if w := r.WallUs; w != nil {
 			c.WallUs, c.WallP10Us, c.WallP90Us = &w.Median, &w.P10, &w.P90
 			c.WallLoUs, c.WallHiUs = end(w, 0), end(w, 1)
+		}
+		if r.IdleCheck != nil {
+			c.IdleFromWallUs = &r.IdleCheck.FromWallUs
+		}
+		if r.PaddedTokens != nil {
+			n := int64(*r.PaddedTokens)
+			c.PaddedTokens = &n
 		}
 		if i < len(res.Cells) {
 			m := &res.Cells[i]

@@ -22,6 +22,14 @@ type row struct {
 
 	Steps     int `json:"steps"`
 	Discarded int `json:"discarded"` // their reasons are among the flags
+	// DroppedRounds came before a change of level; their steps are not among Steps.
+	DroppedRounds int `json:"dropped_rounds"`
+	DroppedSteps  int `json:"dropped_steps"`
+
+	// GraphMode is NONE, PIECEWISE, FULL or several joined by "+", PaddedTokens the
+	// most that a step ran on.
+	GraphMode    *string `json:"graph_mode"`
+	PaddedTokens *int    `json:"padded_tokens"`
 
 	WallUs        *wall    `json:"wall_us"`
 	ScheduleUs    *float64 `json:"schedule_us"`
@@ -30,13 +38,18 @@ type row struct {
 	UpdateUs      *float64 `json:"update_us"`
 	OutputUs      *float64 `json:"output_us"`
 	StatsUs       *float64 `json:"stats_us"`
+	CoreUs        *float64 `json:"core_us"`
 	UnaccountedUs *float64 `json:"unaccounted_us"`
 	BridgeUs      *float64 `json:"bridge_us"`
 
 	DeviceBusyUs *float64 `json:"device_busy_us"`
 	DeviceIdleUs *float64 `json:"device_idle_us"`
-	IdleGapUs    *float64 `json:"idle_gap_us"`
-	Top          []top    `json:"top"`
+	// IdleGapUs is the idle time by the gaps between kernels, less what the
+	// profiler added to them, IdleGapProfiledUs as they were found.
+	IdleGapUs         *float64   `json:"idle_gap_us"`
+	IdleGapProfiledUs *float64   `json:"idle_gap_profiled_us"`
+	IdleCheck         *idleCheck `json:"idle_check"`
+	Top               []top      `json:"top"`
 
 	TokensPerS *float64 `json:"tokens_per_s"`
 	Flags      []string `json:"flags"`
@@ -49,6 +62,25 @@ type wall struct {
 	P10    float64     `json:"p10"`
 	P90    float64     `json:"p90"`
 	CI95   *[2]float64 `json:"ci95"`
+}
+
+// idleCheck is micro.IdleCheck: the idle time of a step from gaps between kernels
+// and from the wall time, of different steps.
+type idleCheck struct {
+	FromGapsUs float64  `json:"idle_from_gaps_us"`
+	FromWallUs float64  `json:"idle_from_wall_us"`
+	Ratio      *float64 `json:"ratio"` // null where nothing was idle
+}
+
+func newIdleCheck(c *micro.IdleCheck) *idleCheck {
+	if c == nil {
+		return nil
+	}
+	out := &idleCheck{FromGapsUs: us(c.FromGapsNs), FromWallUs: us(c.FromWallNs)}
+	if ratio, ok := c.Ratio(); ok {
+		out.Ratio = frac(&ratio)
+	}
+	return out
 }
 
 // top is one kernel or op, per step.
@@ -99,8 +131,12 @@ func newRow(res *micro.Results, c *micro.CellResult) row {
 	for _, n := range c.Discarded {
 		r.Discarded += n
 	}
+	r.DroppedRounds, r.DroppedSteps = c.Dropped, c.DroppedSteps
 	if c.Steps == 0 {
 		return r
+	}
+	if c.GraphMode != "" {
+		r.GraphMode, r.PaddedTokens = &c.GraphMode, &c.PaddedTokens
 	}
 	w := c.Wall
 	r.WallUs = &wall{Median: us(w.MedianNs), P10: us(w.P10Ns), P90: us(w.P90Ns)}
@@ -109,11 +145,14 @@ func newRow(res *micro.Results, c *micro.CellResult) row {
 	}
 	p := c.Parts
 	r.ScheduleUs, r.ExecuteUs, r.SampleUs, r.UpdateUs = usp(p.ScheduleNs), usp(p.ExecuteNs), usp(p.SampleNs), usp(p.UpdateNs)
-	r.OutputUs, r.StatsUs, r.UnaccountedUs, r.BridgeUs = usp(p.OutputNs), usp(p.StatsNs), usp(p.UnaccountedNs), usp(c.BridgeNs)
+	r.OutputUs, r.StatsUs, r.CoreUs, r.UnaccountedUs, r.BridgeUs = usp(p.OutputNs), usp(p.StatsNs), usp(p.CoreNs), usp(p.UnaccountedNs), usp(c.BridgeNs)
 	tokens := round(c.TokensPerS, 1)
 	r.TokensPerS = &tokens
 	if d := c.Device; d != nil {
-		r.DeviceBusyUs, r.DeviceIdleUs, r.IdleGapUs = usp(d.BusyNs), usp(d.IdleNs), usp(d.GapNs)
+		r.DeviceBusyUs, r.DeviceIdleUs, r.IdleGapProfiledUs = usp(d.BusyNs), usp(d.IdleNs), usp(d.GapNs)
+		if r.IdleCheck = newIdleCheck(d.Idle); r.IdleCheck != nil {
+			r.IdleGapUs = &r.IdleCheck.FromGapsUs
+		}
 		r.Top = tops(d.Rows[:min(topRows, len(d.Rows))])
 	}
 	return r

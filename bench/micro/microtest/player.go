@@ -149,7 +149,7 @@ func (p *Player) Play(ctx context.Context, script engine.Script, sink engine.Sin
 		}
 		p.slow = false
 		if op.Profile {
-			b.Profiles = append(b.Profiles, p.profile(i, b.Steps))
+			b.Profiles = append(b.Profiles, p.profile(i, op.Events, b.Steps))
 		}
 		if op.Abort {
 			var ids []int64
@@ -173,13 +173,23 @@ func (p *Player) Play(ctx context.Context, script engine.Script, sink engine.Sin
 }
 
 // profile shares the busy time out to two kernels and a copy.
-func (p *Player) profile(op int, steps []engine.Step) engine.Profile {
+func (p *Player) profile(op int, events bool, steps []engine.Step) engine.Profile {
 	out := engine.Profile{Op: op, Steps: len(steps), Unit: "kernel"}
 	for i := range steps {
 		wall := steps[i].WallNs()
 		busy := int64(p.BusyFrac * float64(wall))
 		out.BusyNs += busy
 		out.GapNs += int64(p.GapScale * float64(wall-busy))
+		if events {
+			at := steps[i].CallNs
+			for _, k := range []struct {
+				name  string
+				share int64
+			}{{"gemm", 7}, {"attention", 2}, {"Memcpy DtoH", 1}} {
+				out.Events = append(out.Events, engine.ProfileEvent{Name: k.name, Track: "GPU 0 stream 7", StartNs: at, DurationNs: busy * k.share / 10})
+				at += busy * k.share / 10
+			}
+		}
 	}
 	n := int64(len(steps))
 	out.Rows = []engine.ProfileRow{

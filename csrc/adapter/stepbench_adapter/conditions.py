@@ -1,8 +1,11 @@
-"""What may disturb a measurement: counts since the engine opened, and the
-device's clock and temperature now. A source that is not there gives 0."""
+"""What may disturb a measurement: counts since the engine opened, the device's
+clock, temperature and power now, and CPU time spent so far. A source that is not
+there gives 0."""
 
 import gc
+import os
 import resource
+from time import monotonic_ns, process_time_ns
 
 
 class Conditions:
@@ -35,15 +38,32 @@ class Conditions:
         jit_monitor._handle_jit_event = counted
 
     def now(self):
-        clock, temperature = self.device() if self.device else (0, 0)
+        clock, temperature, watts = self.device() if self.device else (0, 0, 0)
         return {
+            "at_ns": monotonic_ns(),
             "sm_clock_mhz": clock,
             "temperature_c": temperature,
+            "power_w": watts,
+            "process_cpu_ns": process_time_ns(),
+            "host_cpu_ns": host_cpu_ns(),
+            "host_cpus": os.cpu_count(),
             "collections": self.collections,
             "throttles": throttles(),
             "major_faults": resource.getrusage(resource.RUSAGE_SELF).ru_majflt,
             "compiles": self.compiles,
         }
+
+
+def host_cpu_ns(stat="/proc/stat"):
+    """CPU time that the host's processes spent since it started, of all CPUs
+    together, counted in ticks of some 10 ms (proc_stat(5): user, nice, system,
+    idle, iowait, irq, softirq)."""
+    try:
+        with open(stat) as f:
+            ticks = [int(n) for n in f.readline().split()[1:8]]
+    except OSError:
+        return 0
+    return (sum(ticks) - sum(ticks[3:5])) * (10**9 // os.sysconf("SC_CLK_TCK"))
 
 
 def throttles():
@@ -61,8 +81,8 @@ def throttles():
 
 
 def nvml_device():
-    """A function giving (SM clock in MHz, temperature in °C) of this process's
-    device, found by its UUID; None without NVML."""
+    """A function giving (SM clock in MHz, temperature in °C, power in W) of this
+    process's device, found by its UUID; None without NVML."""
     try:
         import vllm.third_party.pynvml as nvml
         from vllm.platforms import current_platform
@@ -70,6 +90,7 @@ def nvml_device():
         nvml.nvmlInit()
         handle = nvml.nvmlDeviceGetHandleByUUID(current_platform.get_device_uuid())
         nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
+        nvml.nvmlDeviceGetPowerUsage(handle)
     except Exception:
         return None
 
@@ -77,6 +98,7 @@ def nvml_device():
         return (
             nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
             nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+            nvml.nvmlDeviceGetPowerUsage(handle) / 1e3,
         )
 
     return read

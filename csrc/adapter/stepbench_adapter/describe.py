@@ -29,6 +29,7 @@ def engine(eng, open_s):
         "dtype": str(model.dtype).removeprefix("torch."),
         "attention_backend": attention_backend(core),
         "graph_mode": str(getattr(config.compilation_config.cudagraph_mode, "name", "NONE")),
+        "max_graph_tokens": getattr(config.compilation_config, "max_cudagraph_capture_size", None) or 0,
         "max_model_len": model.max_model_len,
         "max_num_seqs": sched.max_num_seqs,
         "max_num_batched_tokens": sched.max_num_batched_tokens,

@@ -48,7 +48,8 @@ def play(session, ops):
             steps.append([index, *step(session, op["Limits"], flying)])
         if op["Profile"]:
             windows = [[s[1], s[2]] for s in steps[first:]]
-            profiles.append({**session.do_profile_stop(windows), "op": index, "steps": len(windows)})
+            profile = session.do_profile_stop({"windows": windows, "events": op["Events"]})
+            profiles.append({**profile, "op": index, "steps": len(windows)})
         if op["Abort"] and flying:
             session.do_abort(list(flying))
             flying.clear()

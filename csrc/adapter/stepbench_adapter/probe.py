@@ -1,15 +1,26 @@
 """Times the parts of LLMEngine.step and learns what each step was made of.
 
 The parts are wrapped on the instances after the engine is built; vLLM resolves
-them per call (vllm/v1/engine/core.py, EngineCore.step). A wrapper adds two clock
-reads and one addition. Composition is computed after the step, outside its wall
-time, from the SchedulerOutput that update_from_output was given.
+them per call (vllm/v1/engine/core.py, EngineCore.step, and llm_engine.py,
+LLMEngine.step). A wrapper adds two clock reads and one addition. Composition is
+computed after the step, outside its wall time, from the SchedulerOutput that
+update_from_output was given.
+
+What EngineCore does between its parts is a part of its own, "core": whether there
+are requests, the grammar bitmask, the contexts for iteration details and errors,
+the queue of aborts. Each is too short to wrap alone, so it is timed from the stamp
+that ends one part to the stamp that begins the next, within EngineCore only. It is
+no remainder of the step: what LLMEngine.step does outside its parts stays
+unaccounted for.
 """
 
+import sys
 from array import array
 from time import monotonic_ns
 
 from vllm.v1.utils import compute_iteration_details
+
+from . import graphs
 
 # The order is the ABI between this module and package engine, which compares it
 # at open. Durations in ns; kv_usage_ppb is parts per billion of the KV blocks.
@@ -30,6 +41,9 @@ COUNTERS = (
     "token_budget",
     "seq_budget",
     "kv_usage_ppb",
+    "core_ns",
+    "graph_mode",  # graphs.MODES; 0 where it is not known
+    "padded_tokens",  # that the model ran on; 0 where it is not known
 )
 CELLS = 24  # SB_COUNTERS: room to grow without a new ABI
 INDEX = {name: i for i, name in enumerate(COUNTERS)}
@@ -65,17 +79,25 @@ class Probe:
         self.preempted = 0
         self.base_tokens = self.scheduler.max_num_scheduled_tokens
         self.base_seqs = self.scheduler.max_num_running_reqs
+        self.end = 0  # of the last part inside EngineCore
 
-        self._time(self.scheduler, "schedule", "schedule_ns")
-        self._time(core.model_executor, "execute_model", "execute_ns")
-        self._time(core.model_executor, "sample_tokens", "sample_ns")
+        self._time_core(engine.engine_core)
+        self._time_in_core(self.scheduler, "schedule", "schedule_ns")
+        self._time_in_core(core.model_executor, "execute_model", "execute_ns")
+        self._time_in_core(core.model_executor, "sample_tokens", "sample_ns")
+        self._keep_outputs()
+        self._time_in_core(self.scheduler, "update_from_output", "update_ns")
         self._time(engine.output_processor, "process_outputs", "output_ns")
+        self._time(engine.engine_core, "abort_requests", "output_ns")
         if engine.logger_manager is not None:
+            self._time(sys.modules[type(engine).__module__], "IterationStats", "stats_ns")
             self._time(engine.logger_manager, "record", "stats_ns")
-        self._watch_update()
+            self._time(engine, "do_log_stats_with_interval", "stats_ns")
         self._watch_preemption()
+        graphs.watch(core.model_executor, self.cells, INDEX["graph_mode"], INDEX["padded_tokens"])
 
     def _time(self, owner, name, counter):
+        """Times what LLMEngine.step calls itself."""
         cells, i, inner = self.cells, INDEX[counter], getattr(owner, name)
 
         def timed(*args, **kwargs):
@@ -87,14 +109,41 @@ class Probe:
 
         setattr(owner, name, timed)
 
-    def _watch_update(self):
-        cells, i = self.cells, INDEX["update_ns"]
+    def _time_core(self, client):
+        """Times EngineCore's own code: from its start to its first part, from
+        each part to the next, and from the last to its end."""
+        cells, i, inner = self.cells, INDEX["core_ns"], client.get_output
+
+        def get_output():
+            self.end = monotonic_ns()
+            try:
+                return inner()
+            finally:
+                cells[i] += monotonic_ns() - self.end
+
+        client.get_output = get_output
+
+    def _time_in_core(self, owner, name, counter):
+        cells, i, between, inner = self.cells, INDEX[counter], INDEX["core_ns"], getattr(owner, name)
+
+        def timed(*args, **kwargs):
+            start = monotonic_ns()
+            cells[between] += start - self.end
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                self.end = end = monotonic_ns()
+                cells[i] += end - start
+
+        setattr(owner, name, timed)
+
+    def _keep_outputs(self):
+        """Notes what was executed, for fill. Wrapped before the time is, so that
+        the note counts as update."""
         inner, executed = self.scheduler.update_from_output, self.executed
 
         def update_from_output(scheduler_output, model_output):
-            start = monotonic_ns()
             result = inner(scheduler_output, model_output)
-            cells[i] += monotonic_ns() - start
             executed.append(scheduler_output)
             return result
 

@@ -24,8 +24,9 @@ class Profiler:
         self.profile = profile(activities=[kind], acc_events=True)
         self.profile.__enter__()
 
-    def stop(self, windows):
-        """windows: [start, end] of each step, CLOCK_MONOTONIC ns."""
+    def stop(self, windows, with_events=False):
+        """windows: [start, end] of each step, CLOCK_MONOTONIC ns. with_events adds
+        each kernel or op on its own, which is worth its size for a few steps."""
         if self.profile is None:
             raise RuntimeError("no profile is running")
         if self.cuda:
@@ -38,7 +39,10 @@ class Profiler:
         events = p.profiler.kineto_results.events()
         rows = cuda_rows(events) if self.cuda else cpu_rows(events)
         shifted = [(a + offset, b + offset) for a, b in windows]
-        return summarize("kernel" if self.cuda else "op", rows, shifted)
+        out = summarize("kernel" if self.cuda else "op", rows, shifted)
+        if with_events:
+            out["events"] = timeline(events, self.cuda, offset)
+        return out
 
 
 def wall_offset():
@@ -61,6 +65,28 @@ def cuda_rows(events):
         for e in events
         if "CUDA" in str(e.device_type())
     ]
+
+
+def timeline(events, cuda, offset):
+    """Each kernel, copy and set on its device and stream, or each op on its
+    thread, in order; stamps on CLOCK_MONOTONIC."""
+    if cuda:
+        picked = [
+            (e, f"GPU {e.device_index()} stream {e.device_resource_id()}")
+            for e in events
+            if "CUDA" in str(e.device_type())
+        ]
+    else:
+        threads = {}
+        for e in events:
+            threads.setdefault(e.start_thread_id(), len(threads) + 1)
+        picked = [(e, f"thread {threads[e.start_thread_id()]}") for e in events]
+    out = [
+        {"name": e.name(), "track": track, "start_ns": e.start_ns() - offset, "duration_ns": e.duration_ns()}
+        for e, track in picked
+    ]
+    out.sort(key=lambda e: (e["start_ns"], -e["duration_ns"]))
+    return out
 
 
 def cpu_rows(events):

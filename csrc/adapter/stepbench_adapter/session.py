@@ -184,16 +184,26 @@ class Session:
         self.profiler.start()
         return True
 
-    def do_profile_stop(self, windows):
-        return self.profiler.stop(windows)
+    def do_profile_stop(self, args):
+        return self.profiler.stop(args["windows"], args["events"])
 
     def do_conditions(self, _):
         return self.conditions.now()
+
+    def do_host_loop(self, _):
+        from . import hostloop
+
+        return hostloop.measure()
 
     def do_variant_calls(self, _):
         """How often each op of the loaded variant was called from the host, by
         "namespace::op". Replayed CUDA graphs do not count."""
         return self.variant.calls() if self.variant else {}
+
+    def do_numerics(self, args):
+        from . import numerics
+
+        return numerics.run(self, **args)
 
     def do_ceilings(self, args):
         from . import ceilings

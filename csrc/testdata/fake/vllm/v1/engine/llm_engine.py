@@ -81,11 +81,27 @@ class Scheduler:
         return ended
 
 
+class Dispatcher:
+    """Chooses the CUDA graph of a step: the smallest one captured that holds it."""
+
+    def __init__(self, sizes):
+        self.sizes = sorted(sizes)
+
+    def dispatch(self, num_tokens):
+        for size in self.sizes:
+            if num_tokens <= size:
+                return Bag(name="FULL"), Bag(num_tokens=size)
+        return Bag(name="NONE"), Bag(num_tokens=num_tokens)
+
+
 class Executor:
-    def __init__(self, scheduler):
+    def __init__(self, scheduler, sizes):
         self.scheduler = scheduler
+        self.graphs = Dispatcher(sizes)
+        self.driver_worker = Bag(worker=Bag(model_runner=Bag(cudagraph_dispatcher=self.graphs)))
 
     def execute_model(self, so, non_block=True):
+        self.graphs.dispatch(so.total_num_scheduled_tokens)
         for r in self.scheduler.running:
             misbehave(r.tokens)
 
@@ -128,6 +144,23 @@ class OutputProcessor:
         return results
 
 
+class Client:
+    def __init__(self, scheduler, executor):
+        self.engine_core = Bag(scheduler=scheduler, model_executor=executor)
+
+    def get_output(self):
+        core = self.engine_core
+        so = core.scheduler.schedule()
+        core.model_executor.execute_model(so)
+        return core.scheduler.update_from_output(so, core.model_executor.sample_tokens(so))
+
+    def abort_requests(self, ids):
+        pass
+
+    def shutdown(self):
+        pass
+
+
 class LLMEngine:
     tokenizer = None
 
@@ -136,17 +169,18 @@ class LLMEngine:
             handlers.take()
         tokens, seqs = args.get("max_num_batched_tokens", 2048), args.get("max_num_seqs", 256)
         scheduler = Scheduler(tokens, seqs)
-        self.engine_core = Bag(
-            engine_core=Bag(scheduler=scheduler, model_executor=Executor(scheduler)),
-            shutdown=lambda: None,
-        )
+        sizes = args.get("compilation_config", {}).get("cudagraph_capture_sizes", [])
+        self.engine_core = Client(scheduler, Executor(scheduler, sizes))
         self.output_processor, self.logger_manager = OutputProcessor(), None
         self.model_len = args.get("max_model_len", 4096)
         self.vllm_config = Bag(
             model_config=Bag(dtype="float32", max_model_len=self.model_len, get_vocab_size=lambda: VOCAB),
             cache_config=Bag(num_gpu_blocks=8, block_size=16, enable_prefix_caching=False),
             scheduler_config=Bag(max_num_seqs=seqs, max_num_batched_tokens=tokens, async_scheduling=False),
-            compilation_config=Bag(cudagraph_mode=None),
+            compilation_config=Bag(
+                cudagraph_mode=Bag(name="FULL" if sizes else "NONE"),
+                max_cudagraph_capture_size=max(sizes, default=None),
+            ),
         )
 
     @classmethod
@@ -169,8 +203,6 @@ class LLMEngine:
             self.output_processor.request_states.pop(i, None)
 
     def step(self):
-        core = self.engine_core.engine_core
-        so = core.scheduler.schedule()
-        core.model_executor.execute_model(so)
-        tokens = core.model_executor.sample_tokens(so)
-        return self.output_processor.process_outputs(core.scheduler.update_from_output(so, tokens))
+        results = self.output_processor.process_outputs(self.engine_core.get_output())
+        self.engine_core.abort_requests([])
+        return results
