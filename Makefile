@@ -20,14 +20,14 @@ GO_LINK := -extldflags=-Wl,-z,lazy
 GOTEST  := go test -ldflags "$(GO_LINK)"
 
 # Folders with our own sources.
-SOURCES := $(filter-out out/ models/ results/,$(wildcard */))
+SOURCES := $(filter-out out/ models/ results/ variants/,$(wildcard */))
 SCRIPTS := .ci/run $(shell find $(SOURCES) -name '*.sh')
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
 
-.PHONY: help setup lock build shim binary model vllm-source bench bench-run test test-shim test-go test-race \
+.PHONY: help setup lock build shim binary model vllm-source nvcc bench bench-run test test-shim test-go test-race \
 	test-checkptr test-vllm race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
 
 help: ## list the targets
@@ -41,8 +41,8 @@ setup: ## .venv with Python, vLLM and the build tools, from the lock; does nothi
 $(VENV): requirements/cpu.txt requirements/cuda.txt build/setup/setup.sh
 	@build/setup/setup.sh
 
-lock: $(VENV) ## write requirements/cpu.txt and cuda.txt again from the *.in files (LOCK_FLAGS=--upgrade for newer versions)
-	@for device in cpu cuda; do \
+lock: $(VENV) ## write requirements/cpu.txt, cuda.txt and nvcc.txt again from the *.in files (LOCK_FLAGS=--upgrade for newer versions)
+	@for device in cpu cuda nvcc; do \
 	  echo "lock: requirements/$$device.txt"; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes $(LOCK_FLAGS) \
 	    --override requirements/overrides.txt --custom-compile-command 'make lock' \
@@ -67,6 +67,16 @@ model: $(VENV) ## real SmolLM2-135M-Instruct in models/smollm2-135m-instruct
 
 vllm-source: $(VENV) ## the vLLM source tree that the installed vLLM was built from, in out/vllm-source
 	@build/setup/vllm-source.sh
+
+nvcc: .nvcc/stepbench-nvcc ## the CUDA compiler from PyPI in .nvcc, for machines without a CUDA toolkit; needs no GPU
+	@echo "nvcc: $$(.nvcc/nvidia/cu13/bin/nvcc --version | sed -n 's/.*release.*, V/nvcc /p') in .nvcc"
+
+# A folder of its own: .venv stays what its lock says. The last file marks a finished one.
+.nvcc/stepbench-nvcc: requirements/nvcc.txt | $(VENV)
+	@echo "nvcc: download and unpack the packages of $<, about 110 MB"
+	@rm -rf .nvcc
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes --target .nvcc -r $<
+	@cp $< $@
 
 ## run and test
 
@@ -97,8 +107,8 @@ test-checkptr: shim
 	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -gcflags=all=-d=checkptr ./bridge/... ./engine/...
 
 # One package at a time: engines share the cores and the memory.
-test-vllm: shim binary
-	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration -count=1 -p 1 -timeout 30m ./engine/... ./cmd/...
+test-vllm: shim binary vllm-source nvcc
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration -count=1 -p 1 -timeout 30m ./build/... ./engine/... ./cmd/...
 
 ## source
 
@@ -139,5 +149,5 @@ fmt-check: $(VENV)
 clean: ## remove out/; keeps .venv, models/ and results/
 	rm -rf out
 
-distclean: clean ## remove .venv, .python/ and models/ too
-	rm -rf .venv .python models
+distclean: clean ## remove .venv, .python/, .nvcc and models/ too
+	rm -rf .venv .python .nvcc models

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,6 +37,15 @@ var workerForced = map[string]string{
 // opening an engine takes minutes instead of seconds.
 var workerCleared = []string{"PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "PYTHONINSPECT"}
 
+// vLLM looks for a free port, lets go of it and listens there later, even on a
+// single device (vllm/utils/network_utils.py, _get_open_port). Workers that start
+// together could find the same one; each begins to look somewhere else instead,
+// below the range from which Linux hands out ports.
+const (
+	lowestPort = 10_000
+	ports      = 20_000
+)
+
 // WorkerEnv is the environment of a worker: the user's, with what an embedded
 // vLLM needs before Python starts.
 func WorkerEnv(opt WorkerOptions) ([]string, error) {
@@ -57,6 +67,9 @@ func WorkerEnv(opt WorkerOptions) ([]string, error) {
 		return nil, err
 	}
 	cpuDefaults(vars, python)
+	if _, set := vars["VLLM_PORT"]; !set {
+		vars["VLLM_PORT"] = strconv.Itoa(lowestPort + rand.IntN(ports))
+	}
 	for key, value := range workerForced {
 		vars[key] = value
 	}

@@ -48,8 +48,8 @@ func differences(a, b *engine.Info) []string {
 	return out
 }
 
-// ownNames are variables that vLLM sets itself, to names of one process.
-var ownNames = map[string]bool{"VLLM_DIST_IDENT": true, "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME": true}
+// ownNames are variables that differ by process: names and a port of its own.
+var ownNames = map[string]bool{"VLLM_PORT": true, "VLLM_DIST_IDENT": true, "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME": true}
 
 // notLoaded is why the process does not run the variant it should, empty if it
 // does: the files that are mapped into it must be those that were built.

@@ -14,7 +14,7 @@ const (
 	// fewestSteps; a step that is longer still makes a burst of one.
 	burstSteps  = 32
 	fewestSteps = 4
-	burstNs     = 400e6
+	burstNs     = 200e6
 	longestNs   = 4e9
 	warmBursts  = 2 // of each arm and cell before anything is looked at
 )

@@ -10,6 +10,12 @@ import (
 // a CPU rest on hardly feel it, and the intervals show what they feel.
 const stealFailFrac = 0.05
 
+// spinningFrac of a core is what an idle arm on a CPU uses at least if its
+// threads spin instead of sleeping. Below, housekeeping of vLLM's threads beyond
+// telemetry's rule is a flag: there it costs the other arm a few percent of one
+// core at most, alike in both.
+const spinningFrac = 0.2
+
 // machineWatch is a Watch over telemetry: snapshots between bursts, samples
 // within.
 type machineWatch struct {
@@ -79,7 +85,13 @@ func (w *machineWatch) End() []Gate {
 		gates = append(gates, frequency)
 	}
 	for _, arm := range []Which{ArmA, ArmB} {
-		g := telemetry.IdleGate(telemetry.Merge(w.idle[arm]...), w.pids[arm])
+		idle := telemetry.Merge(w.idle[arm]...)
+		g := telemetry.IdleGate(idle, w.pids[arm])
+		if p, ok := idle.Process(w.pids[arm]); !w.cuda && ok && g.Status == Fail {
+			if used := p.CPUFrac(); used.Known && used.V < spinningFrac {
+				g.Status = Flag
+			}
+		}
 		g.Name += " " + arm.String()
 		gates = append(gates, g)
 	}

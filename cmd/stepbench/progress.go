@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 
+	"stepbench/bench/abtest"
 	"stepbench/bench/micro"
 	"stepbench/engine"
 )
@@ -54,6 +55,22 @@ func (p *progress) cell(s micro.Progress) {
 	}
 	p.drawn = true
 	fmt.Fprintf(p.out, "\r\033[K%s %s, round %d, %d shapes left in this stage", s.Stage, s.Cell, s.Round+1, s.Left)
+}
+
+// comparison shows where an A/B comparison is: its stages everywhere, its quads
+// on a terminal.
+func (p *progress) comparison(at abtest.Progress) {
+	stage := fmt.Sprintf("launch %d of %d: %s", at.Launch, at.Launches, at.Stage)
+	if at.Cell != "" {
+		stage += " " + at.Cell
+	}
+	if at.Quad <= 1 {
+		p.stage("%s", stage)
+	}
+	if p.terminal && at.Quads > 0 {
+		p.drawn = true
+		fmt.Fprintf(p.out, "\r\033[K%s, quad %d of %d", stage, at.Quad, at.Quads)
+	}
 }
 
 func (p *progress) clear() {
