@@ -270,8 +270,11 @@ func TestABOfRealKernels(t *testing.T) {
 	})
 	t.Run("a crash is INVALID", func(t *testing.T) {
 		c := compare(t, pool, "stock", "crash", "--launches", "1")
-		if c.exit != exitInvalid || c.evidence.Failure == nil || !strings.Contains(c.result.Reason, "crash (B): the worker died: signal: segmentation fault") {
+		if c.exit != exitInvalid || c.evidence.Failure == nil || !strings.Contains(c.result.Reason, "crash (B): the worker died") {
 			t.Fatalf("exit %d: %s\n%s", c.exit, c.result.Reason, c.stderr)
+		}
+		if log := strings.Join(c.evidence.Failure.Log, "\n"); !strings.Contains(log, "SIGSEGV") && !strings.Contains(log, "Segmentation fault") {
+			t.Errorf("the worker's last lines do not name the fault:\n%s", log)
 		}
 		if len(c.evidence.Launches) != 1 || len(c.evidence.Launches[0].Bursts) == 0 {
 			t.Error("the bursts before the crash are gone")
