@@ -48,7 +48,7 @@ var edits = map[string]func(source string) string{
 	// Late enough that something has been measured before.
 	"crash": func(source string) string {
 		return strings.Replace(source, dispatch, `        static int calls = 0;
-        if (++calls > 1500) *(volatile int*)nullptr = 0;
+        if (++calls > 1000) *(volatile int*)nullptr = 0;
 `+dispatch, 1)
 	},
 }
