@@ -4,7 +4,6 @@ import (
 	"math"
 	"strings"
 
-	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/micro"
 	"stepbench/bench/stats"
 )
@@ -47,10 +46,9 @@ func (ev *Evidence) Series(e Endpoint, cell string, kind Kind) []LaunchSeries {
 		for _, q := range l.quads(cell, kind) {
 			diff := QuadDiff{Quad: q.a[0].Quad, Order: q.order(), Drop: q.drop()}
 			if diff.Drop == "" {
-				x := [4]float64{value(q.a[0]), value(q.a[1]), value(q.b[0]), value(q.b[1])}
-				s.MeanNs[ArmA] += (x[0] + x[1]) / 2
-				s.MeanNs[ArmB] += (x[2] + x[3]) / 2
-				d := estimate.Quad{A1: math.Log(x[0]), A2: math.Log(x[1]), B1: math.Log(x[2]), B2: math.Log(x[3])}.D()
+				s.MeanNs[ArmA] += (value(q.a[0]) + value(q.a[1])) / 2
+				s.MeanNs[ArmB] += (value(q.b[0]) + value(q.b[1])) / 2
+				d := q.log(value).D()
 				kept = append(kept, d)
 				if !math.IsNaN(d) && !math.IsInf(d, 0) { // a burst of no time makes the launch INVALID
 					diff.DLog = &d
