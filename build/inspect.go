@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,15 +30,10 @@ func (k *kit) inspect(ctx context.Context, staged string, m *Manifest) error {
 		if err != nil {
 			return err
 		}
-		for arch, hashes := range kernels {
-			if m.Kernels == nil {
-				m.Kernels = Kernels{}
-			}
-			if m.Kernels[arch] == nil {
-				m.Kernels[arch] = map[string]string{}
-			}
-			maps.Copy(m.Kernels[arch], hashes)
+		if len(kernels) > 0 && m.Kernels == nil {
+			m.Kernels = Kernels{}
 		}
+		m.Kernels.Add(kernels)
 	}
 	if k.device == CUDA && m.Kernels == nil {
 		m.Warnings = append(m.Warnings, "cuobjdump not found: which kernels changed is unknown; run make nvcc, or set CUDA_HOME")

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,17 @@ import (
 // Kernels are hashes of device code: by architecture ("9.0", "9.0a"), then by
 // the kernel's demangled name, as profilers show it.
 type Kernels map[string]map[string]string
+
+// Add puts other's kernels over those of k, which must not be nil unless other
+// is empty.
+func (k Kernels) Add(other Kernels) {
+	for arch, hashes := range other {
+		if k[arch] == nil {
+			k[arch] = map[string]string{}
+		}
+		maps.Copy(k[arch], hashes)
+	}
+}
 
 // KernelHashes tells kernels of the same name apart: two hashes differ if the
 // machine code does, or the registers it asks for. cuobjdump takes the compiled

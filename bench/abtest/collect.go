@@ -23,7 +23,8 @@ type Job struct {
 	Seed   uint64
 	Model  engine.Model
 	Target []string // ops under test; those of the variants where empty
-	Code   map[string]Code
+	// Code, if not nil, gives Evidence.Code for the engines of the first launch.
+	Code func(ctx context.Context, info [2]engine.Info) (map[string]Code, error)
 
 	// Open starts an arm of a launch, numbered from 1.
 	Open func(ctx context.Context, side Side, launch int) (Arm, error)
@@ -84,7 +85,7 @@ type collector struct {
 func Collect(ctx context.Context, job Job) (*Evidence, error) {
 	c := &collector{job: job, order: rng(job.Seed, "order"), evidence: &Evidence{
 		Sides: [2]Side{job.A, job.B}, Plan: job.Plan, Model: job.Model, Seed: job.Seed,
-		Target: targets(job), Code: job.Code, BurstSteps: map[string]int{},
+		Target: targets(job), BurstSteps: map[string]int{},
 		Outputs: numerics.Unchecked("not compared"),
 	}}
 	for _, cell := range job.Cells {

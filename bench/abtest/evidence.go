@@ -28,12 +28,13 @@ type Evidence struct {
 	Cells []string      `json:"cells"`
 	Model engine.Model  `json:"model"`
 	Seed  uint64        `json:"seed"`
-	// Device is what the device\'s speed depends on; zero on a CPU.
+	// Device is what the device's speed depends on; zero on a CPU.
 	Device telemetry.Limits `json:"device"`
 	Target []string         `json:"target,omitempty"` // ops under test, "_C::rotary_embedding"
 
-	// Code says of kernels, by name, whether their machine code is the same in
-	// both arms; those that are not listed are unknown.
+	// Code lists the kernels that the variants bring, by name, and says whether
+	// their machine code is the same in both arms. Others are the installed ones
+	// in both. Empty where the variants' kernels are not known, as on a CPU.
 	Code map[string]Code `json:"code,omitempty"`
 	// Outputs compares what the arms generated.
 	Outputs numerics.Report `json:"outputs"`

@@ -94,7 +94,23 @@ func (j *judge) executed() Gate {
 	case len(did) == 0:
 		return gate(name, Fail, neverExecuted(j.ev.Target, last.Info[ArmA].Platform))
 	}
+	if len(j.ev.Code) > 0 && !j.replayed() {
+		return gate(name, Fail, fmt.Sprintf("%s: called when the engine warmed up, but none of the variants' kernels ran in these steps; other shapes may use them", shorten(did)))
+	}
 	return pass(name, shorten(did))
+}
+
+// replayed says that a kernel which a variant brings ran in B's measured steps:
+// the host's count of calls stops where a graph was captured.
+func (j *judge) replayed() bool {
+	for _, c := range j.result.Cells {
+		for _, k := range c.Kernels {
+			if k.Target && k.Calls[ArmB] > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // selection: kernels with the same code run equally often in both arms. Others

@@ -37,7 +37,7 @@ type KernelRow struct {
 	ContributionPct float64 `json:"contribution_pct"`
 	ShareFrac       float64 `json:"share"`
 	Code            Code    `json:"code"`
-	// Target marks an op under test.
+	// Target marks an op under test, or a kernel that a variant brings.
 	Target bool `json:"target"`
 }
 
@@ -95,8 +95,10 @@ func kernelTable(e Endpoint, launches [][]*quad, targets []string, code map[stri
 			r.Code = CodeAOnly
 		case code[r.NameB] != "":
 			r.Code = code[r.NameB]
+		case len(code) > 0: // of neither variant: both arms run it from the same file
+			r.Code = CodeSame
 		}
-		r.Target = slices.Contains(targets, r.NameA) || slices.Contains(targets, r.NameB)
+		r.Target = slices.Contains(targets, r.NameA) || slices.Contains(targets, r.NameB) || code[r.NameA] != "" || code[r.NameB] != ""
 		r.Interval = deltaInterval(e, launches, r.NameA, r.NameB)
 		rows = append(rows, r)
 	}

@@ -32,6 +32,9 @@ func (l *launch) measure(ctx context.Context) error {
 	if err := l.prepare(); err != nil {
 		return err
 	}
+	if err := l.readCode(ctx); err != nil {
+		return err
+	}
 	job := &l.collector.job
 	if job.Watch != nil {
 		l.watch = job.Watch(l.arms, l.Info)
@@ -95,6 +98,17 @@ func (l *launch) prepare() error {
 		}
 	}
 	return nil
+}
+
+// readCode asks which kernels are under test, once.
+func (l *launch) readCode(ctx context.Context) error {
+	job := &l.collector.job
+	if l.Number > 1 || job.Code == nil {
+		return nil
+	}
+	code, err := job.Code(ctx, l.Info)
+	l.collector.evidence.Code = code
+	return err
 }
 
 // warmUp runs every cell in both arms, decides in the first launch how long

@@ -64,6 +64,7 @@ func abAction(c *cli.Context) error {
 	machine, end := watchMachine()
 	defer end()
 	ab.job.Watch = machine
+	ab.job.Code = ab.codeReader(p)
 	ab.job.Open = func(ctx context.Context, side abtest.Side, launch int) (abtest.Arm, error) {
 		cfg := ab.cfg
 		cfg.Variant = side.Variant

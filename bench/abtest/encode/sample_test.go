@@ -187,12 +187,7 @@ func comparisons(t testing.TB) map[string]*Comparison {
 	slowCPU := []kernelSpec{{rotary, 30, 2200, 0.25}, cpu[1], cpu[2]}
 	fastCPU := []kernelSpec{{rotary, 30, 2200, -0.2}, cpu[1], cpu[2]}
 	few := []kernelSpec{{rotary, 30, 2200, 0.012}, cpu[1]}
-	code := map[string]abtest.Code{}
-	for _, k := range gpuKernels(0) {
-		if k.name != longName {
-			code[k.name] = abtest.CodeSame
-		}
-	}
+	code := map[string]abtest.Code{"void vllm::rotary_embedding_v2<c10::BFloat16>(long const*)": abtest.CodeChanged}
 	target := []string{rotary}
 	all := map[string]*Comparison{
 		"slower": lab(t, labSpec{
