@@ -36,8 +36,9 @@ type Job struct {
 	// Check compares the outputs of the arms of the first launch, once warm;
 	// nil leaves them unchecked. An *ArmError in its error says whose it is.
 	Check func(ctx context.Context, arms [2]Arm) (numerics.Report, error)
-	// Watch, if not nil, observes the machine during each launch.
-	Watch func(arms [2]Arm, info [2]engine.Info) Watch
+	// Watch, if not nil, observes the machine during each launch. Residents are
+	// the processes of later launches, which are open and should be idle.
+	Watch func(arms [2]Arm, info [2]engine.Info, residents []int) Watch
 	// Decide gives the verdict so far, which says whether a plan with another
 	// look goes on; nil ends it at the first.
 	Decide func(*Evidence) estimate.Verdict
@@ -158,9 +159,9 @@ func (c *collector) launches(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range pairs {
+		for i, p := range pairs {
 			if err == nil {
-				err = c.launch(ctx, p)
+				err = c.launch(ctx, p, pids(pairs[i+1:]))
 				c.done++
 			}
 			p.close()
@@ -184,8 +185,8 @@ func (c *collector) progress(p Progress) {
 }
 
 // launch measures one pair of arms.
-func (c *collector) launch(ctx context.Context, p *pair) error {
-	l := &launch{collector: c, arms: p.arms, Launch: Launch{Number: p.number, First: p.first, OpenS: p.openS}}
+func (c *collector) launch(ctx context.Context, p *pair, residents []int) error {
+	l := &launch{collector: c, arms: p.arms, residents: residents, Launch: Launch{Number: p.number, First: p.first, OpenS: p.openS}}
 	err := l.measure(ctx)
 	if len(l.Bursts) > 0 {
 		c.evidence.Launches = append(c.evidence.Launches, l.Launch)

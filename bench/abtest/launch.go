@@ -24,6 +24,7 @@ type launch struct {
 	Launch
 	collector *collector
 	arms      [2]Arm
+	residents []int
 	drivers   [2]*micro.Driver
 	watch     Watch
 }
@@ -37,7 +38,7 @@ func (l *launch) measure(ctx context.Context) error {
 	}
 	job := &l.collector.job
 	if job.Watch != nil {
-		l.watch = job.Watch(l.arms, l.Info)
+		l.watch = job.Watch(l.arms, l.Info, l.residents)
 		defer func() { l.Gates = l.watch.End() }()
 	}
 	if err := l.warmUp(ctx); err != nil {

@@ -65,6 +65,17 @@ func (p *pair) open(ctx context.Context, job *Job) error {
 	return firstCause(errs)
 }
 
+// pids are those of the pairs' workers.
+func pids(pairs []*pair) []int {
+	var all []int
+	for _, p := range pairs {
+		for _, arm := range p.arms {
+			all = append(all, arm.PID())
+		}
+	}
+	return all
+}
+
 func (p *pair) close() {
 	var wait sync.WaitGroup
 	for i, arm := range p.arms {

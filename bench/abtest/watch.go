@@ -1,6 +1,10 @@
 package abtest
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	"stepbench/bench/telemetry"
 	"stepbench/engine"
 )
@@ -16,6 +20,9 @@ const stealFailFrac = 0.05
 // core at most, alike in both.
 const spinningFrac = 0.2
 
+// residentFrac of a core is what a worker that waits for its launch may use.
+const residentFrac = 0.02
+
 // machineWatch is a Watch over telemetry: snapshots between bursts, samples
 // within.
 type machineWatch struct {
@@ -24,18 +31,32 @@ type machineWatch struct {
 	pids    [2]int
 	cuda    bool
 
+	host      *telemetry.Host
+	residents map[int]cpuTime // later launches' workers, at the start
+
 	last telemetry.Snapshot
 	arms [2][]telemetry.Change // of each arm's own bursts
 	idle [2][]telemetry.Change // of the other arm's bursts
 }
 
+// cpuTime is what a process had used at a moment.
+type cpuTime struct {
+	atNs int64
+	used telemetry.Value[int64]
+}
+
 // WatchMachine watches the machine and the arms' processes during a launch. The
 // sampler may be nil: clocks are then unknown.
-func WatchMachine(m *telemetry.Machine, sampler *telemetry.Sampler) func(arms [2]Arm, info [2]engine.Info) Watch {
-	return func(arms [2]Arm, info [2]engine.Info) Watch {
+func WatchMachine(m *telemetry.Machine, sampler *telemetry.Sampler) func(arms [2]Arm, info [2]engine.Info, residents []int) Watch {
+	return func(arms [2]Arm, info [2]engine.Info, residents []int) Watch {
 		w := &machineWatch{
 			machine: m, sampler: sampler, cuda: info[ArmA].Platform == "cuda",
 			pids: [2]int{arms[ArmA].PID(), arms[ArmB].PID()},
+			host: telemetry.NewHost(), residents: map[int]cpuTime{},
+		}
+		for _, pid := range residents {
+			at, used := w.host.CPUNs(pid)
+			w.residents[pid] = cpuTime{at, used}
 		}
 		m.Watch(w.pids[:]...)
 		w.last = m.Snapshot()
@@ -76,7 +97,7 @@ func (w *machineWatch) End() []Gate {
 	all := telemetry.Merge(a, b)
 	gates := []Gate{w.steal(all)}
 	if w.cuda {
-		gates = append(gates, telemetry.ClocksGate(a, b), telemetry.PowerGate(a, b), telemetry.ForeignGate(all))
+		gates = append(gates, telemetry.ClocksGate(a, b), telemetry.PowerGate(a, b), telemetry.ForeignGate(all, w.residentPIDs()...))
 	} else {
 		frequency := telemetry.FrequencyGate(all)
 		if frequency.Status == Fail {
@@ -95,7 +116,32 @@ func (w *machineWatch) End() []Gate {
 		g.Name += " " + arm.String()
 		gates = append(gates, g)
 	}
+	if len(w.residents) > 0 {
+		gates = append(gates, w.idleResidents())
+	}
 	return gates
+}
+
+func (w *machineWatch) residentPIDs() []int { return slices.Collect(maps.Keys(w.residents)) }
+
+// idleResidents: the workers of later launches did nothing in the meantime. What
+// they use is alike for both arms, so it is a doubt about wall time, not a fault.
+func (w *machineWatch) idleResidents() Gate {
+	g := Gate{Name: "idle residents", Rule: "waiting workers use at most 2 % of a core each (flag)", Status: Pass}
+	most := 0.0
+	for pid, before := range w.residents {
+		at, used := w.host.CPUNs(pid)
+		if !used.Known || !before.used.Known || at <= before.atNs {
+			g.Status, g.Detail = Unknown, fmt.Sprintf("CPU time of process %d not known", pid)
+			return g
+		}
+		most = max(most, float64(used.V-before.used.V)/float64(at-before.atNs))
+	}
+	if most > residentFrac {
+		g.Status = Flag
+	}
+	g.Detail = fmt.Sprintf("%d workers, at most %.2f %% of a core", len(w.residents), 100*most)
+	return g
 }
 
 func (w *machineWatch) steal(c telemetry.Change) Gate {

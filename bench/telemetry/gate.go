@@ -108,11 +108,11 @@ func PowerGate(a, b Change) Gate {
 	})
 }
 
-// ForeignGate: only this run's processes, those watched and all below them,
-// were seen on its devices.
-func ForeignGate(c Change) Gate {
+// ForeignGate: only this run's processes were seen on its devices: those
+// watched with all below them, and residents, which only wait.
+func ForeignGate(c Change, residents ...int) Gate {
 	g := Gate{Name: "foreign work", Rule: "no other process on the device"}
-	var own []int
+	own := slices.Clone(residents)
 	for _, p := range c.Processes {
 		own = union(own, p.PIDs)
 	}

@@ -99,6 +99,7 @@ func TestForeignGate(t *testing.T) {
 		detail   string
 	}{
 		{"own only", []int{10, 21}, [][]int{{10}, {20, 21}}, Pass, "none"},
+		{"residents", []int{10, 30}, [][]int{{10}}, Pass, "none"},
 		{"another's too", []int{10, 66, 67}, [][]int{{10, 11}}, Fail, "process [66 67]"},
 		{"not listed", nil, [][]int{{10}}, Unknown, "the driver does not list processes"},
 		{"own not listed", []int{}, [][]int{{10}}, Unknown, "the driver lists 0 processes, and none is this run's"},
@@ -110,7 +111,7 @@ func TestForeignGate(t *testing.T) {
 			for _, pids := range tt.trees {
 				c.Processes = append(c.Processes, ProcessChange{PID: pids[0], PIDs: pids})
 			}
-			checkGate(t, ForeignGate(c), tt.status, tt.detail)
+			checkGate(t, ForeignGate(c, 30, 31), tt.status, tt.detail)
 		})
 	}
 }

@@ -132,7 +132,7 @@ func abFailure(err error) error {
 }
 
 // watchMachine samples the machine until end is called.
-func watchMachine() (watch func([2]abtest.Arm, [2]engine.Info) abtest.Watch, end func()) {
+func watchMachine() (watch func([2]abtest.Arm, [2]engine.Info, []int) abtest.Watch, end func()) {
 	var devices []*telemetry.Device
 	var sampler *telemetry.Sampler
 	var machine *telemetry.Machine
@@ -144,7 +144,7 @@ func watchMachine() (watch func([2]abtest.Arm, [2]engine.Info) abtest.Watch, end
 			d.Close()
 		}
 	}
-	watch = func(arms [2]abtest.Arm, info [2]engine.Info) abtest.Watch {
+	watch = func(arms [2]abtest.Arm, info [2]engine.Info, residents []int) abtest.Watch {
 		if machine == nil { // only an open engine knows its device
 			if uuid := info[abtest.ArmA].DeviceUUID; uuid != "" {
 				if d, err := telemetry.OpenDevice(context.Background(), uuid); err == nil {
@@ -154,7 +154,7 @@ func watchMachine() (watch func([2]abtest.Arm, [2]engine.Info) abtest.Watch, end
 			machine = telemetry.NewMachine(telemetry.NewHost(), devices...)
 			sampler, _ = telemetry.StartSampler(machine, telemetry.DefaultSamplerOptions())
 		}
-		return abtest.WatchMachine(machine, sampler)(arms, info)
+		return abtest.WatchMachine(machine, sampler)(arms, info, residents)
 	}
 	return watch, end
 }
