@@ -109,6 +109,10 @@ func TestGates(t *testing.T) {
 				}
 			})
 		}, codes, "selection", Fail},
+		{"captured, not replayed", func(ev *Evidence) {
+			ev.Target = []string{"_C::op"}
+			ev.Launches[len(ev.Launches)-1].Calls[ArmB] = map[string]uint64{"_C::op": 32}
+		}, map[string]Code{"void elsewhere()": CodeChanged}, "executed", Fail},
 		{"preempted", func(ev *Evidence) {
 			eachBurst(ev, func(b *Burst) {
 				if b.Quad%2 == 1 {
@@ -187,7 +191,8 @@ func eachBurst(ev *Evidence, edit func(*Burst)) {
 	}
 }
 
-var codes = map[string]Code{"gemm": CodeSame, "attention": CodeSame, targetKernel: CodeChanged}
+// codes are the kernels that the variant brings.
+var codes = map[string]Code{targetKernel: CodeChanged}
 
 // Without a word on outputs, other tokens are differing outputs.
 func TestTokensDecideUncheckedOutputs(t *testing.T) {
