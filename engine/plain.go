@@ -116,6 +116,9 @@ func (p *Plain) ask(question, reply any) error {
 // Info describes the open engine.
 func (p *Plain) Info() Info { return p.info }
 
+// PID is the process's id, for telemetry.
+func (p *Plain) PID() int { return p.cmd.Process.Pid }
+
 // Play executes script and gives all its records in one batch. Only the wall
 // time, its parts and the composition of steps are known: there is no shim
 // whose entry and exit could be stamped.

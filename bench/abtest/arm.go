@@ -23,6 +23,9 @@ type Side struct {
 	// Unchanged says that the variant's sources are those of the installed
 	// vLLM, only compiled again.
 	Unchanged bool `json:"unchanged,omitempty"`
+	// Host is the kind of the worker's process. Where the sides' differ it is
+	// what a host costs that is compared, by wall time.
+	Host engine.HostMode `json:"host,omitempty"`
 }
 
 // sameLibrary says that both sides load the same files.

@@ -10,8 +10,8 @@ import (
 )
 
 // differences names what the engines of two arms do not have in common. Kernel
-// libraries are what is compared, so they may differ.
-func differences(a, b *engine.Info) []string {
+// libraries are what is compared, so they may differ; so may hosts, on request.
+func differences(a, b *engine.Info, hostsDiffer bool) []string {
 	var out []string
 	add := func(name string, x, y any) {
 		if x != y {
@@ -33,7 +33,9 @@ func differences(a, b *engine.Info) []string {
 	add("KV cache blocks", a.KVBlocks, b.KVBlocks)
 	add("KV cache block size", a.KVBlockSize, b.KVBlockSize)
 	add("prefix caching", a.PrefixCaching, b.PrefixCaching)
-	add("host mode", a.HostMode, b.HostMode)
+	if !hostsDiffer {
+		add("host mode", a.HostMode, b.HostMode)
+	}
 	names := maps.Clone(a.Env)
 	if names == nil {
 		names = map[string]string{}

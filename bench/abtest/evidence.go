@@ -50,6 +50,9 @@ type Evidence struct {
 	ElapsedS float64 `json:"elapsed_s"`
 }
 
+// hostsDiffer says that the sides run in different kinds of process.
+func (ev *Evidence) hostsDiffer() bool { return ev.Sides[ArmA].Host != ev.Sides[ArmB].Host }
+
 // Launch is one fresh pair of workers.
 type Launch struct {
 	Number int   `json:"number"` // from 1

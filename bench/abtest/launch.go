@@ -89,7 +89,7 @@ func (l *launch) prepare() error {
 		}
 		l.drivers[i] = driver
 	}
-	if differ := differences(&l.Info[ArmA], &l.Info[ArmB]); len(differ) > 0 {
+	if differ := differences(&l.Info[ArmA], &l.Info[ArmB], l.collector.evidence.hostsDiffer()); len(differ) > 0 {
 		return &Failure{Launch: l.Number, During: "opening", Reason: "the arms differ in more than their kernels: " + list(differ)}
 	}
 	for i, side := range l.collector.evidence.Sides {

@@ -31,6 +31,9 @@ worker died, the changed op never ran, the machine interfered); 4 where the outp
 differ, which --allow-numeric-change waives. 64 wrong input, 69 no engine, 130
 interrupted.
 
+NAME@HOST runs an arm in another kind of worker process (see --host): two hosts with
+the same kernels say, by wall time, what a host costs.
+
 Plans: quick (1 launch, needs a calibration), ci (3 launches, margin 5 %, for CPUs),
 standard (4 launches, 0.5 %), sequential (4 or 8), rigorous (8, 0.25 %, alpha 0.01).
 
@@ -39,6 +42,7 @@ Examples:
    stepbench ab stock faster-rope --plan ci --eager --shapes 8q1s128 -o pr
    stepbench ab stock fused --custom-ops +silu_and_mul --delta 0.25% --plan rigorous
    stepbench ab --calibrate stock --model llama-2-7b:8 --shapes 1q1s1k,8q1s1k
+   stepbench ab stock@plain stock@go --model gpt2 --prompts 0
    stepbench ab --judge results/20260101T120000Z-ab -o html > report.html`,
 		Flags:        append(engineFlags(), append(abFlags(), kernelFlags()...)...),
 		OnUsageError: usageError,
@@ -68,7 +72,9 @@ func abAction(c *cli.Context) error {
 	ab.job.Open = func(ctx context.Context, side abtest.Side, launch int) (abtest.Arm, error) {
 		cfg := ab.cfg
 		cfg.Variant = side.Variant
-		return openArm(ctx, cfg, workerOptions(c, p), launch)
+		opt := workerOptions(c, p)
+		opt.Host.Mode = side.Host
+		return openArm(ctx, cfg, opt, launch)
 	}
 	return ab.run(ctx, c, p, formats)
 }
@@ -76,11 +82,18 @@ func abAction(c *cli.Context) error {
 // openArm starts the worker of an arm. Tests keep workers from one comparison to
 // the next.
 var openArm = func(ctx context.Context, cfg engine.Config, opt engine.WorkerOptions, _ int) (abtest.Arm, error) {
-	remote, err := engine.OpenRemote(ctx, cfg, opt)
+	if opt.Host.Mode == engine.HostPlain {
+		return typed(engine.OpenPlain(ctx, cfg, opt))
+	}
+	return typed(engine.OpenRemote(ctx, cfg, opt))
+}
+
+// typed keeps a nil pointer from becoming an arm.
+func typed[A abtest.Arm](arm A, err error) (abtest.Arm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return remote, nil
+	return arm, nil
 }
 
 // run measures, judges, keeps and prints.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -161,14 +162,22 @@ func (ab *comparison) sides(c *cli.Context) error {
 	store := build.Store{Dir: c.String(flagVariants)}
 	for i, side := range []*abtest.Side{&ab.job.A, &ab.job.B} {
 		side.Name = names[i]
-		if names[i] == engine.Stock {
+		variant, host, chosen := strings.Cut(names[i], "@")
+		side.Host = engine.HostMode(c.String("host"))
+		if chosen {
+			side.Host = engine.HostMode(host)
+		}
+		if !slices.Contains(append(slices.Clone(engine.HostModes), engine.HostPlain), side.Host) {
+			return exitWith(exitUsage, fmt.Errorf("%s: host %q is not go, python or plain", names[i], side.Host))
+		}
+		if variant == engine.Stock {
 			continue
 		}
-		m, err := store.Manifest(names[i])
+		m, err := store.Manifest(variant)
 		if err != nil {
 			return err
 		}
-		if side.Variant, err = store.Variant(names[i]); err != nil {
+		if side.Variant, err = store.Variant(variant); err != nil {
 			return err
 		}
 		side.Unchanged = m.Source.Unchanged

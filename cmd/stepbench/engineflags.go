@@ -26,7 +26,7 @@ func engineFlags() []cli.Flag {
 		&cli.Int64Flag{Name: "kv-cache-mib", Usage: "KV cache `MIB`", DefaultText: "1024 on a CPU, what fits on a GPU"},
 		&cli.StringSliceFlag{Name: "engine-arg", Usage: "any vLLM EngineArgs field, `NAME=JSON`; may repeat"},
 		&cli.DurationFlag{Name: "step-timeout", Value: 5 * time.Minute, Usage: "silence after which a worker counts as hung; a first step may compile"},
-		&cli.StringFlag{Name: "host", Value: string(engine.HostGo), Usage: "worker process: go (this program embeds libpython) python (the python executable loads the worker), or, for steps, plain (a Python loop without Go)"},
+		&cli.StringFlag{Name: "host", Value: string(engine.HostGo), Usage: "worker process: go (this program embeds libpython) python (the python executable loads the worker), or, for steps and ab, plain (a Python loop without Go)"},
 		&cli.BoolFlag{Name: "verbose", Usage: "show the worker's log"},
 	}
 	return append(flags, hostFlags()...)
