@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"stepbench/bench/abtest"
 	"stepbench/bench/abtest/archive"
+	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/record"
 	"stepbench/bench/telemetry"
 	"stepbench/engine"
@@ -43,6 +45,7 @@ Examples:
    stepbench ab stock fused --custom-ops +silu_and_mul --delta 0.25% --plan rigorous
    stepbench ab --calibrate stock --model llama-2-7b:8 --shapes 1q1s1k,8q1s1k
    stepbench ab stock@plain stock@go --model gpt2 --prompts 0
+   stepbench ab --calibrate --judge results/monday-ab --judge results/tuesday-ab
    stepbench ab --judge results/20260101T120000Z-ab -o html > report.html`,
 		Flags:        append(engineFlags(), append(abFlags(), kernelFlags()...)...),
 		OnUsageError: usageError,
@@ -55,8 +58,13 @@ func abAction(c *cli.Context) error {
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}
-	if dir := c.String("judge"); dir != "" {
-		return judgeAgain(c, dir, formats)
+	switch dirs := c.StringSlice("judge"); {
+	case len(dirs) > 0 && c.Bool("calibrate"):
+		return calibrateFrom(c, dirs)
+	case len(dirs) > 1:
+		return exitWith(exitUsage, errors.New("--judge takes one directory unless with --calibrate"))
+	case len(dirs) == 1:
+		return judgeAgain(c, dirs[0], formats)
 	}
 	ab, err := newComparison(c)
 	if err != nil {
@@ -119,7 +127,11 @@ func (ab *comparison) run(ctx context.Context, c *cli.Context, p *progress, form
 		return exitWith(exitInternal, err)
 	}
 	if c.Bool("calibrate") {
-		return ab.calibrate(c, ev, result)
+		if result.Verdict == estimate.Invalid || ev.Interrupted || ev.TimeUp {
+			return exitWith(exitInvalid, fmt.Errorf("no calibration: %s; its launches can be joined with others': --calibrate --judge %s --judge …",
+				cmp.Or(result.Reason, "the plan was not finished"), dir.Path))
+		}
+		return calibrate(c, []*abtest.Evidence{ev})
 	}
 	if err := formats.write(c, report); err != nil {
 		return exitWith(exitInternal, err)

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"io"
-	"math"
 	"os"
 	"strings"
 
@@ -15,8 +12,6 @@ import (
 	"stepbench/bench/abtest/archive"
 	"stepbench/bench/abtest/calibrations"
 	"stepbench/bench/abtest/encode"
-	"stepbench/bench/abtest/estimate"
-	"stepbench/bench/micro"
 )
 
 // abOutput is what goes to stdout and stderr.
@@ -79,57 +74,4 @@ func judgeAgain(c *cli.Context, path string, out abOutput) error {
 		return exitWith(exitInternal, err)
 	}
 	return exitWith(r.ExitCode, nil)
-}
-
-// calibrate keeps the noise floor of every cell and endpoint, and says what it
-// is worth.
-func (ab *comparison) calibrate(c *cli.Context, ev *abtest.Evidence, r *abtest.Result) error {
-	if r.Verdict == estimate.Invalid || ev.Interrupted || ev.TimeUp {
-		return exitWith(exitInvalid, fmt.Errorf("no calibration: %s", cmp.Or(r.Reason, "the plan was not finished")))
-	}
-	uuid := ev.Launches[0].Info[abtest.ArmA].DeviceUUID
-	var failed []error
-	for _, cell := range ab.job.Cells {
-		for _, of := range []struct {
-			endpoint string
-			kind     abtest.Kind
-		}{{string(r.Endpoint), abtest.Attribution}, {"wall", abtest.Timing}} {
-			launches := ev.Differences(r.Endpoint, cell.Name(), of.kind)
-			made, err := estimate.Calibrate(keyOf(ev, of.endpoint, cell.Name()), uuid, launches)
-			if err != nil {
-				return exitWith(exitInvalid, fmt.Errorf("%s: %w", cell.Name(), err))
-			}
-			path, err := calibrations.Save(c.String("calibrations"), made)
-			if err != nil {
-				return exitWith(exitInternal, err)
-			}
-			check := made.SelfCheck(standardLaunches)
-			if of.kind == abtest.Attribution { // no verdict rests on wall time alone
-				failed = append(failed, check.Err())
-			}
-			calibrationLines(c.App.Writer, cell, of.endpoint, made, check, path)
-		}
-	}
-	if err := errors.Join(failed...); err != nil {
-		return exitWith(exitInvalid, err)
-	}
-	return nil
-}
-
-// standardLaunches are those of a comparison whose false alarms are counted.
-const standardLaunches = 4
-
-// calibrationLines say what the plans can tell apart at this noise.
-func calibrationLines(w io.Writer, cell micro.Cell, endpoint string, made *estimate.Calibration, check estimate.SelfCheck, path string) {
-	fmt.Fprintf(w, "%s %s: launches differ by %.3f %% sd, on average by %+.3f %% (p = %.2f); %d false alarms in %d comparisons of %d launches\n",
-		cell.Name(), endpoint, 100*math.Sqrt(made.LaunchVariance), estimate.Percent(check.MeanLog), check.MeanP, check.FalseAlarms, check.Comparisons, standardLaunches)
-	fmt.Fprintf(w, "  noise floor in %s\n", path)
-	for _, p := range estimate.Plans() {
-		look, quads := p.Looks[len(p.Looks)-1], p.AttributionQuads
-		if endpoint == "wall" {
-			quads = p.TimingQuads
-		}
-		fmt.Fprintf(w, "  plan %-10s claims no change below %.3f %%, finds %.3f %% in 80 %% of runs\n", p.Name,
-			estimate.Percent(made.FloorLog(look.Launches, quads)), estimate.Percent(made.MDE80Log(look.Alpha, look.Launches, quads)))
-	}
 }

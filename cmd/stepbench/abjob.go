@@ -26,6 +26,7 @@ func abFlags() []cli.Flag {
 		&cli.StringFlag{Name: "shapes", Value: "8q1s512", Usage: "steps to run, in the grammar of stepbench steps, by comma"},
 		&cli.StringFlag{Name: "plan", Value: "standard", Usage: "how much to measure: " + planNames()},
 		&cli.IntFlag{Name: "launches", Usage: "pairs of fresh processes", DefaultText: "the plan's"},
+		&cli.StringFlag{Name: "quads", Usage: "quads with and without the profiler, per launch and shape, `A,T`", DefaultText: "the plan's"},
 		&cli.StringFlag{Name: "delta", Usage: "change that does not matter, `PERCENT` of a step", DefaultText: "the plan's"},
 		&cli.IntFlag{Name: "max-seconds", Usage: "begin nothing after so many seconds", DefaultText: "no limit"},
 		&cli.IntFlag{Name: "together", Usage: "launches whose workers are opened side by side", DefaultText: "all on a GPU, 1 on a CPU"},
@@ -34,7 +35,7 @@ func abFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "allow-numeric-change", Usage: "differing outputs do not decide the exit code"},
 		&cli.BoolFlag{Name: "calibrate", Usage: "compare one build with itself and keep the noise floor"},
 		&cli.StringFlag{Name: "calibrations", EnvVars: []string{"STEPBENCH_CALIBRATIONS"}, Value: "calibrations", Usage: "`DIR` of noise floors, beside those shipped"},
-		&cli.StringFlag{Name: "judge", Usage: "judge the records in `DIR` again instead of measuring"},
+		&cli.StringSliceFlag{Name: "judge", Usage: "judge the records in `DIR` again instead of measuring; with --calibrate they may be several"},
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "of prompts and of the order of everything"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "md", Usage: "format on stdout: " + abFormatNames()},
 		&cli.StringFlag{Name: "output-err", Aliases: []string{"oe", "e"}, Usage: "a second format on stderr"},
@@ -126,6 +127,11 @@ func planOf(c *cli.Context) (estimate.Plan, error) {
 			return plan, fmt.Errorf("--delta %q: want a percentage such as 0.5%%", text)
 		}
 		plan.Margin = percent / 100
+	}
+	if text := c.String("quads"); text != "" {
+		if _, err := fmt.Sscanf(text, "%d,%d", &plan.AttributionQuads, &plan.TimingQuads); err != nil || plan.AttributionQuads < 1 || plan.TimingQuads < 1 {
+			return plan, fmt.Errorf("--quads %q: want two numbers of at least 1, such as 8,24", text)
+		}
 	}
 	n := c.Int("launches")
 	if c.Bool("calibrate") && n == 0 {
