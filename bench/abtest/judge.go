@@ -31,6 +31,10 @@ type Result struct {
 	Kernel estimate.CellsResult `json:"kernel"`
 	Wall   estimate.CellsResult `json:"wall"`
 
+	// Tested is the effect of the kernels under test alone, on a GPU where they
+	// are known; no verdict rests on it.
+	Tested *estimate.CellsResult `json:"tested,omitempty"`
+
 	Cells   []CellResult    `json:"cells"`
 	Gates   []Gate          `json:"gates"`
 	Outputs numerics.Report `json:"outputs"`
@@ -188,6 +192,7 @@ func (j *judge) decide() {
 	rule := ev.Plan.Rule(launches, nil)
 	j.result.Kernel = estimate.DecideCells(kernel, rule)
 	j.result.Wall = estimate.DecideCells(wall, rule)
+	j.result.Tested = j.tested()
 }
 
 func (j *judge) calibration(endpoint, cell string) *estimate.Calibration {

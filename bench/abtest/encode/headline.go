@@ -54,6 +54,11 @@ func headline(c *Comparison) words {
 		w = append(w, cause(r)...)
 		w = append(w, say(wallWords(r)+unsettled(r, found))...)
 	}
+	if r.Tested != nil && len(r.Tested.Primary.LaunchesLog) > 0 {
+		w = append(w, say("; kernels under test ")...)
+		w = append(w, strong(effect(&r.Tested.Primary))...)
+		w = append(w, say(" of a step")...)
+	}
 	if !differ {
 		w = append(w, say("; "+outputWord(&r.Outputs))...)
 	}

@@ -43,10 +43,13 @@ type summary struct {
 	Endpoint string           `json:"endpoint"`
 	Kernel   change           `json:"kernel"`
 	Wall     change           `json:"wall"`
-	Outputs  string           `json:"outputs"`
-	AA       string           `json:"a_a"` // empty: the arms differ
-	Flags    []string         `json:"flags"`
-	ElapsedS float64          `json:"elapsed_s"`
+	// Tested is the effect of the kernels under test alone; null where they are
+	// not known.
+	Tested   *change  `json:"tested"`
+	Outputs  string   `json:"outputs"`
+	AA       string   `json:"a_a"` // empty: the arms differ
+	Flags    []string `json:"flags"`
+	ElapsedS float64  `json:"elapsed_s"`
 }
 
 // change is an effect in percent of A, positive where B is slower. What is not
@@ -81,11 +84,20 @@ func newChange(r *estimate.Result) change {
 	return c
 }
 
+func testedChange(r *abtest.Result) *change {
+	if r.Tested == nil {
+		return nil
+	}
+	tested := newChange(&r.Tested.Primary)
+	return &tested
+}
+
 func newSummary(c *Comparison) summary {
 	r := c.Result
 	s := summary{
 		Line: Line(c), Verdict: r.Verdict, Reason: r.Reason, ExitCode: r.ExitCode, Endpoint: string(r.Endpoint),
 		Kernel: newChange(&r.Kernel.Primary), Wall: newChange(&r.Wall.Primary),
+		Tested:  testedChange(r),
 		Outputs: string(r.Outputs.Status), AA: r.Identical, Flags: []string{}, ElapsedS: round(c.Evidence.ElapsedS),
 	}
 	s.Flags = append(s.Flags, r.Flags...)

@@ -31,6 +31,7 @@ type cellLine struct {
 	KernelUsA  *float64   `json:"kernel_us_a"`
 	KernelUsB  *float64   `json:"kernel_us_b"`
 	Kernel     change     `json:"kernel"`
+	Tested     *change    `json:"tested"` // by the kernels under test alone
 	BusyUsA    *float64   `json:"busy_us_a"`
 	BusyUsB    *float64   `json:"busy_us_b"`
 	WallUsA    *float64   `json:"wall_us_a"`
@@ -82,9 +83,14 @@ func lines(w io.Writer, c *Comparison) error {
 	for i := range r.Cells {
 		cell := &r.Cells[i]
 		kernel, wall := cellEffects(r, cell.Name)
+		var tested *change
+		if r.Tested != nil {
+			found := newChange(&r.Tested.Cells[i].Result)
+			tested = &found
+		}
 		if err := e.Encode(cellLine{
 			record: kind("cell"), Cell: cell.Name, Verdict: string(kernel.Verdict), Reason: kernel.Reason,
-			KernelUsA: usOf(cell.KernelUs[0]), KernelUsB: usOf(cell.KernelUs[1]), Kernel: newChange(kernel),
+			KernelUsA: usOf(cell.KernelUs[0]), KernelUsB: usOf(cell.KernelUs[1]), Kernel: newChange(kernel), Tested: tested,
 			BusyUsA: usOf(cell.BusyUs[0]), BusyUsB: usOf(cell.BusyUs[1]),
 			WallUsA: usOf(cell.WallUs[0]), WallUsB: usOf(cell.WallUs[1]), Wall: newChange(wall),
 			BridgeUsA: usOf(cell.BridgeUs[0]), BridgeUsB: usOf(cell.BridgeUs[1]),

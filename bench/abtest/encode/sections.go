@@ -23,6 +23,9 @@ func cellEffects(r *abtest.Result, cell string) (kernel, wall *estimate.Result) 
 	return find(r.Kernel.Cells), find(r.Wall.Cells)
 }
 
+// testedColumn is where the effect of the kernels under test stands.
+const testedColumn = 3
+
 // shapes is the table of cells.
 func shapes(c *Comparison) table {
 	r := c.Result
@@ -39,13 +42,20 @@ func shapes(c *Comparison) table {
 		if kernel.Reason != "" {
 			verdict = append(verdict, say(": "+kernel.Reason)...)
 		}
-		t.Rows = append(t.Rows, []words{
+		row := []words{
 			name(cell.Name), verdict,
 			strong(effect(kernel)), say(micros(cell.KernelUs[0])), say(micros(cell.KernelUs[1])),
 			say(effect(wall)), say(micros(cell.WallUs[0])), say(micros(cell.WallUs[1])),
 			say(contextText(cell.Context)),
 			say(fmt.Sprintf("%d + %d", cell.Attribution.Kept, cell.Timing.Kept)), say(droppedText(cell)),
-		})
+		}
+		if r.Tested != nil {
+			row = slices.Insert(row, testedColumn, strong(effect(&r.Tested.Cells[i].Result)))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	if r.Tested != nil {
+		t.Columns = slices.Insert(t.Columns, testedColumn, column{"Δ kernels under test", false})
 	}
 	return t
 }
@@ -53,9 +63,14 @@ func shapes(c *Comparison) table {
 // shapesNote explains the table's columns.
 func shapesNote(c *Comparison) string {
 	p := &c.Result.Kernel.Primary
-	return fmt.Sprintf("Times per step; Δ is the change of B against A with its %s interval over launches. "+
+	note := fmt.Sprintf("Times per step; Δ is the change of B against A with its %s interval over launches. "+
 		"%s is measured under the profiler, wall time without it; quads are those kept for each.",
 		level(p.Alpha), upper(c.Result.Endpoint.Describe()))
+	if c.Result.Tested != nil {
+		note += " Δ kernels under test is what the kernels that the variants bring did to the step, all others held at their mean: it is much " +
+			"less noisy, knows nothing of side effects on other kernels, and decides nothing."
+	}
+	return note
 }
 
 func contextText(context [2]int) string {
