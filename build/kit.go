@@ -29,7 +29,8 @@ type kit struct {
 
 	python, pythonVersion string // the environment's executable; "3.11.7"
 	pythonInclude         string
-	packages              string // site-packages
+	packages              string // where torch is, and its libraries beside it
+	vllm                  string // the package's folder
 	torch                 string // torch's folder
 	torchVersion          string
 	vllmVersion           string
@@ -91,25 +92,32 @@ func (k *kit) findPython(ctx context.Context, explicit string) error {
 		return &ToolError{err}
 	}
 	k.python = python.Executable
+	// As an engine would find them: vLLM may be an editable installation or on
+	// PYTHONPATH. Not from the working directory, which may be a source tree.
 	const ask = `import sys, sysconfig
-print("%d.%d.%d" % sys.version_info[:3], sysconfig.get_path("include"), sysconfig.get_path("platlib"), sep="\n")`
-	out, err := exec.CommandContext(ctx, k.python, "-I", "-c", ask).Output()
+from importlib.util import find_spec
+sys.path = [p for p in sys.path if p]
+print("%d.%d.%d" % sys.version_info[:3], sysconfig.get_path("include"), sep="\n")
+for name in "torch", "vllm":
+    spec = find_spec(name)
+    print(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "-")`
+	out, err := exec.CommandContext(ctx, k.python, "-c", ask).Output()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if err != nil || len(lines) != 3 {
+	if err != nil || len(lines) != 4 {
 		return unusable("ask %s for its folders: %w", k.python, errors.Join(err, errors.New("unexpected answer")))
 	}
-	k.pythonVersion, k.pythonInclude, k.packages = lines[0], lines[1], lines[2]
+	k.pythonVersion, k.pythonInclude, k.torch, k.vllm = lines[0], lines[1], lines[2], lines[3]
+	k.packages = filepath.Dir(k.torch)
 	if _, err := os.Stat(filepath.Join(k.pythonInclude, "Python.h")); err != nil {
 		return unusable("%s has no Python.h in %s: install the headers of this Python (python3-dev)", k.python, k.pythonInclude)
 	}
-	k.torch = filepath.Join(k.packages, "torch")
 	k.torchVersion = match(regexp.MustCompile(`(?m)^__version__ = '([^']+)'`), filepath.Join(k.torch, "version.py"))
 	if k.torchVersion == "" {
-		return unusable("no torch in %s: run make setup", k.packages)
+		return unusable("%s has no torch: run make setup", k.python)
 	}
-	k.vllmVersion = match(writtenVersion, filepath.Join(k.packages, "vllm", "_version.py"))
+	k.vllmVersion = match(writtenVersion, filepath.Join(k.vllm, "_version.py"))
 	if k.vllmVersion == "" {
-		return unusable("no vLLM in %s: run make setup", k.packages)
+		return unusable("%s has no vLLM: run make setup", k.python)
 	}
 	return nil
 }
@@ -180,7 +188,7 @@ func (k *kit) modules(d Description) []Module {
 func (k *kit) stock(modules []affectedModule) []string {
 	var files []string
 	for _, m := range modules {
-		file := filepath.Join(k.packages, "vllm", m.Name+".abi3.so")
+		file := filepath.Join(k.vllm, m.Name+".abi3.so")
 		if _, err := os.Stat(file); err == nil {
 			files = append(files, file)
 		}
