@@ -207,8 +207,14 @@ func (ab *comparison) fit(c *cli.Context) {
 	if ab.job.Together == 0 {
 		ab.job.Together = ab.job.Plan.Looks[0].Launches
 	}
-	if ab.cfg.KVCacheBytes == 0 && ab.cfg.Model.Shape != nil {
-		ab.cfg.KVCacheBytes = kvReserve + micro.KVBytes(ab.cfg.Model.Shape, needs)
+	if shape := ab.cfg.Model.Shape; ab.cfg.KVCacheBytes == 0 && shape != nil {
+		// vLLM refuses a cache that one sequence of full length does not fit.
+		longest := ab.cfg.MaxModelLen
+		if longest == 0 {
+			longest = shape.MaxPositions
+		}
+		needs.KVTokens = max(needs.KVTokens, longest)
+		ab.cfg.KVCacheBytes = kvReserve + micro.KVBytes(shape, needs)
 	}
 	if _, set := ab.cfg.Extra["gpu_memory_utilization"]; !set {
 		// This share must be free at the start even where the cache has a fixed
