@@ -61,6 +61,9 @@ type ProfileRow struct {
 	SelfNs int64  `json:"self_ns"` // without the ops it called
 	// MedianNs is the median self time of a call.
 	MedianNs int64 `json:"median_ns"`
+	// TypicalNs is the self time per step with disturbed calls left out: the sum
+	// over its places in the step of the median over steps.
+	TypicalNs int64 `json:"typical_ns"`
 	// Copy marks memory copies and sets, which SumNs leaves out.
 	Copy bool `json:"copy"`
 }

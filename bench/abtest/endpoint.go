@@ -16,9 +16,10 @@ const (
 	// Union is U, the union of the kernels' intervals, on a GPU where kernels
 	// overlap, so that their sum is not the time they take.
 	Union Endpoint = "union"
-	// Op is, on a CPU, the sum over vLLM's own ops of calls a step times the
-	// median self time of a call. Medians, because on a shared host an op's sum
-	// moves with every interruption.
+	// Op is, on a CPU, the sum over vLLM's own ops, and their places in a step, of
+	// the median over steps of the self time. Medians, because on a shared host
+	// an op's sum moves with every interruption; by place, because the calls of
+	// one op may differ widely, as matrix products do.
 	Op Endpoint = "op"
 )
 
@@ -62,7 +63,7 @@ func (e Endpoint) ns(p *micro.BurstProfile) float64 {
 func (e Endpoint) rowNs(r *micro.BurstRow) float64 {
 	switch {
 	case e == Op && isKernelOp(r.Name):
-		return r.Calls * r.MedianNs
+		return r.TypicalNs
 	case e == Op || r.Copy:
 		return 0
 	}
@@ -73,7 +74,7 @@ func (e Endpoint) rowNs(r *micro.BurstRow) float64 {
 func (e Endpoint) Describe() string {
 	switch e {
 	case Op:
-		return "time in vLLM's ops (calls × median)"
+		return "time in vLLM's ops (medians)"
 	case Union:
 		return "device-busy time"
 	}

@@ -86,7 +86,8 @@ func collect(prog *program, out *played, number int) *burstResult {
 				sum = &engine.ProfileRow{Name: row.Name, Copy: row.Copy}
 				byName[row.Name], names = sum, append(names, row.Name)
 			}
-			// Of several profiles, the mean of their medians by calls.
+			// Of several profiles, the means of their medians.
+			sum.TypicalNs = (sum.TypicalNs*int64(b.steps-p.Steps) + row.TypicalNs*int64(p.Steps)) / int64(max(1, b.steps))
 			sum.MedianNs = (sum.MedianNs*sum.Calls + row.MedianNs*row.Calls) / max(1, sum.Calls+row.Calls)
 			sum.Calls += row.Calls
 			sum.SelfNs += row.SelfNs

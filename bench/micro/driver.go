@@ -77,6 +77,9 @@ type BurstRow struct {
 	Ns    float64 `json:"ns"`    // per step
 	// MedianNs is the median time of a call.
 	MedianNs float64 `json:"median_call_ns"`
+	// TypicalNs is the time per step without disturbed calls, see
+	// engine.ProfileRow.
+	TypicalNs float64 `json:"typical_ns,omitempty"`
 	Copy     bool    `json:"copy,omitempty"`
 }
 
@@ -188,7 +191,7 @@ func (b *burstResult) perStep() *BurstProfile {
 	for _, row := range b.rows {
 		p.Rows = append(p.Rows, BurstRow{
 			Name: row.Name, Calls: float64(row.Calls) / n, Ns: float64(row.SelfNs) / n,
-			MedianNs: float64(row.MedianNs), Copy: row.Copy,
+			MedianNs: float64(row.MedianNs), TypicalNs: float64(row.TypicalNs), Copy: row.Copy,
 		})
 	}
 	return p

@@ -43,6 +43,24 @@ class Summary(unittest.TestCase):
         self.assertTrue(next(r for r in s["rows"] if r["name"].startswith("Memcpy"))["copy"])
 
 
+class Typical(unittest.TestCase):
+    STEPS = [(0, 100), (100, 200), (200, 300)]
+
+    def typical(self, *calls):
+        return profile.typical(list(calls), self.STEPS)
+
+    def test_places_are_apart_and_a_disturbed_call_does_not_count(self):
+        steps = [(0, 30), (50, 2), (100, 90), (150, 2), (200, 31), (250, 3)]
+        self.assertEqual(self.typical(*steps), 31 + 2)
+
+    def test_unequal_steps_take_the_median_of_all_calls(self):
+        self.assertEqual(self.typical((0, 10), (100, 10), (150, 10), (200, 40)), 10 * 4 // 3)
+
+    def test_calls_outside_the_steps_do_not_count(self):
+        self.assertEqual(self.typical((0, 5), (100, 5), (200, 5), (300, 99)), 5)
+        self.assertEqual(self.typical((400, 5)), 0)
+
+
 class Event:
     """The part of torch's _KinetoEvent that is read."""
 

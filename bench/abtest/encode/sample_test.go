@@ -134,10 +134,10 @@ func (s *labSpec) burst(kind abtest.Kind, arm abtest.Which, offset float64, nois
 				name = n
 			}
 		}
-		p.Rows = append(p.Rows, micro.BurstRow{Name: name, Calls: k.calls, Ns: us * 1e3, MedianNs: us * 1e3 / k.calls})
+		p.Rows = append(p.Rows, micro.BurstRow{Name: name, Calls: k.calls, Ns: us * 1e3, MedianNs: us * 1e3 / k.calls, TypicalNs: us * 1e3})
 		p.SumNs += us * 1e3
 	}
-	p.Rows = append(p.Rows, micro.BurstRow{Name: "Memcpy DtoH", Calls: 1, Ns: 1500, MedianNs: 1500, Copy: true})
+	p.Rows = append(p.Rows, micro.BurstRow{Name: "Memcpy DtoH", Calls: 1, Ns: 1500, MedianNs: 1500, TypicalNs: 1500, Copy: true})
 	p.BusyNs = p.SumNs
 	b.Profile = p
 	return b

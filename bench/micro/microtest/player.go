@@ -203,6 +203,7 @@ func (p *Player) profile(op int, events bool, steps []engine.Step) engine.Profil
 	for i := range out.Rows {
 		r := &out.Rows[i]
 		r.MedianNs = r.SelfNs / max(1, r.Calls)
+		r.TypicalNs = r.SelfNs / max(1, n)
 		if !r.Copy {
 			out.SumNs += r.SelfNs
 		}
