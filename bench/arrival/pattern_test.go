@@ -13,9 +13,9 @@ func TestParse(t *testing.T) {
 			t.Errorf("Parse(%q) = %q, %v", p, got, err)
 		}
 	}
-	for _, name := range []string{"", "Poisson", "uniform"} {
+	for _, name := range []string{"", "Poisson", "uniform", "closed", "trace"} {
 		_, err := Parse(name)
-		if err == nil || !strings.Contains(err.Error(), "poisson, constant, burst, gamma, offline") {
+		if err == nil || !strings.Contains(err.Error(), "poisson, constant, burst, gamma, on-off, offline") {
 			t.Errorf("Parse(%q): error %v, want one that lists the patterns", name, err)
 		}
 	}
@@ -40,6 +40,13 @@ func TestValidate_Errors(t *testing.T) {
 		{"offline with rate", Spec{Pattern: Offline, Requests: 1, RatePerS: 2}, []string{"rate 2 with pattern offline"}},
 		{"gamma without shape", Spec{Pattern: Gamma, Requests: 1, RatePerS: 1}, []string{"gamma shape 0"}},
 		{"gamma shape not a number", Spec{Pattern: Gamma, Requests: 1, RatePerS: 1, Shape: math.NaN()}, []string{"gamma shape NaN"}},
+		{"closed with rate", Spec{Pattern: Closed, Requests: 1, RatePerS: 2}, []string{"rate 2 with pattern closed"}},
+		{"periods without on-off", Spec{Pattern: Poisson, Requests: 1, RatePerS: 1, OnS: 1}, []string{"on 1 s, off 0 s with pattern poisson"}},
+		{"never on", Spec{Pattern: OnOff, Requests: 1, RatePerS: 1, OffS: 1}, []string{"on 0 s, off 1 s: each must be at least"}},
+		{"periods not numbers", Spec{Pattern: OnOff, Requests: 1, RatePerS: 1, OnS: math.NaN(), OffS: math.Inf(1)}, []string{"on NaN s, off +Inf s"}},
+		{"time scale without a trace", Spec{Pattern: Poisson, Requests: 1, RatePerS: 1, TimeScale: 2}, []string{"belongs to a trace"}},
+		{"trace whose times are unknown", Spec{Pattern: Trace, Requests: 1}, []string{"the times of a trace are in its file"}},
+		{"negative time scale", Spec{Pattern: Trace, Requests: 1, TimeScale: -1}, []string{"time scale -1"}},
 		{"burst size without burst", Spec{Pattern: Gamma, Requests: 1, RatePerS: 1, Shape: 1, BurstSize: 4}, []string{"belongs to pattern burst"}},
 	}
 	for _, tt := range tests {

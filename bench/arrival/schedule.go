@@ -2,6 +2,7 @@ package arrival
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -18,12 +19,17 @@ import (
 //	burst     groups of G; a whole group arrives when its last member would
 //	          under constant, so groups are G/λ apart
 //	gamma     gaps Gamma(k)/(kλ), of mean 1/λ and variation 1/sqrt(k)
-//	offline   a_i = 0
+//	on-off    Poisson of rate λ·(on+off)/on in the time while on: of a time t
+//	          on that clock, a = ⌊t/on⌋·(on+off) + t mod on
+//	offline   a_i = 0, as closed, whose requests wait for a free place
 //
 // Unless spec.Raw, a_i becomes a_i·(N/λ)/a_N.
 func Schedule(spec Spec) ([]int64, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, fmt.Errorf("arrival schedule: %w", err)
+	}
+	if spec.Pattern == Trace {
+		return nil, errors.New("arrival schedule: the times of a trace are in its file")
 	}
 	n := spec.Requests
 	at := make([]float64, n) // seconds
@@ -52,15 +58,37 @@ func Schedule(spec Spec) ([]int64, error) {
 			}
 			at[i] = now
 		}
-		if !spec.Raw {
-			rescale(at, float64(n)/spec.RatePerS)
-		}
+	case OnOff:
+		onOff(at, spec)
+	}
+	if spec.drawsTimes() && !spec.Raw {
+		rescale(at, float64(n)/spec.RatePerS)
 	}
 	offsets := make([]int64, n)
 	for i, s := range at {
 		offsets[i] = int64(math.Round(s * 1e9))
 	}
 	return offsets, nil
+}
+
+// drawsTimes says whether the last arrival is a matter of chance.
+func (s Spec) drawsTimes() bool {
+	return s.Pattern == Poisson || s.Pattern == Gamma || s.Pattern == OnOff
+}
+
+// onOff fills at with a Poisson process that is interrupted.
+func onOff(at []float64, spec Spec) {
+	on, off := spec.periods()
+	draw := newSource(spec.Key())
+	gap := 1 / float64(spec.RatePerS*(on+off)/on) // mean, in s while on
+	now := 0.0
+	for i := range at {
+		now += float64(draw.exponential() * gap)
+		period := math.Floor(now / on)
+		// The remainder of a float64 division can leave [0, on) by a rounding.
+		into := min(max(0, now-float64(period*on)), on)
+		at[i] = float64(period*(on+off)) + into
+	}
 }
 
 // rescale stretches at so that its last value is exactly end: dividing first

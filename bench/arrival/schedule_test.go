@@ -73,6 +73,75 @@ func TestGapDistribution(t *testing.T) {
 	}
 }
 
+// TestOnOffDistribution: on the clock that runs only while on, arrivals are
+// Poisson of rate λ·(on+off)/on; bounds as in TestGapDistribution.
+func TestOnOffDistribution(t *testing.T) {
+	const n = 20000
+	tests := []struct {
+		name     string
+		rate     float64
+		on, off  float64
+		rateOn   float64
+		seed     uint64
+		withFlag bool
+	}{
+		{name: "default periods", rate: 5, on: 1, off: 3, rateOn: 20, seed: 1},
+		{name: "long silences", rate: 0.5, on: 2, off: 38, rateOn: 10, seed: 2, withFlag: true},
+		{name: "mostly on", rate: 20, on: 9, off: 1, rateOn: 20 / 0.9, seed: 3, withFlag: true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			spec := Spec{Pattern: OnOff, RatePerS: tt.rate, Requests: n, Raw: true, Seed: tt.seed}
+			if tt.withFlag {
+				spec.OnS, spec.OffS = tt.on, tt.off
+			}
+			var gaps []float64
+			last := 0.0
+			for i, o := range schedule(t, spec) {
+				at := float64(o) / 1e9
+				period := math.Floor(at / (tt.on + tt.off))
+				into := at - period*(tt.on+tt.off)
+				if into > tt.on+1e-8 {
+					t.Fatalf("arrival %d comes %g s into a period of which %g s are on", i, into, tt.on)
+				}
+				gaps = append(gaps, period*tt.on+into-last)
+				last = period*tt.on + into
+			}
+			want := distuv.Exponential{Rate: tt.rateOn}
+			mean, variance := moments(gaps)
+			if se := want.StdDev() / math.Sqrt(n); math.Abs(mean-want.Mean()) > 3.29*se {
+				t.Errorf("mean gap %g s while on, want %g ± %g", mean, want.Mean(), 3.29*se)
+			}
+			if se := want.Variance() * math.Sqrt(8.0/n); math.Abs(variance-want.Variance()) > 3.29*se {
+				t.Errorf("variance %g s², want %g ± %g", variance, want.Variance(), 3.29*se)
+			}
+			if d, limit := ksDistance(gaps, want.CDF), 1.95/math.Sqrt(n); d > limit {
+				t.Errorf("KS distance %g, limit %g", d, limit)
+			}
+		})
+	}
+}
+
+// TestOnOffIsBursty: counts in 100 ms vary more than Poisson's, whose variance
+// is their mean.
+func TestOnOffIsBursty(t *testing.T) {
+	dispersion := func(p Pattern) float64 {
+		counts := make([]float64, 4001)
+		for _, o := range schedule(t, Spec{Pattern: p, RatePerS: 20, Requests: 8000, Seed: 3}) {
+			counts[o/100e6]++
+		}
+		mean, variance := moments(counts[:4000])
+		return variance / mean
+	}
+	if d := dispersion(Poisson); d < 0.9 || d > 1.1 {
+		t.Errorf("poisson: variance/mean %.2f, want 1", d)
+	}
+	// Mean 2, and in on and off tenths 8 and 0: variance 2 + 8²·¼·¾ = 14.
+	if d := dispersion(OnOff); d < 6 || d > 8 {
+		t.Errorf("on-off: variance/mean %.2f, want 7", d)
+	}
+}
+
 // TestSmallestShape draws the variates themselves: a third of these gaps are
 // too small for whole nanoseconds.
 func TestSmallestShape(t *testing.T) {
@@ -104,7 +173,7 @@ func TestGapsIndependent(t *testing.T) {
 }
 
 func TestRescaledRateIsExact(t *testing.T) {
-	for _, p := range []Pattern{Poisson, Constant, Burst, Gamma} {
+	for _, p := range []Pattern{Poisson, Constant, Burst, Gamma, OnOff} {
 		for _, rate := range []float64{0.3, 2, 20, 1234.5} {
 			for _, n := range []int{1, 7, 24, 1000} {
 				spec := Spec{Pattern: p, RatePerS: rate, Requests: n, Seed: 11}
@@ -132,6 +201,7 @@ func TestFixedSchedules(t *testing.T) {
 			[]int64{2 * s, 2 * s, 4 * s, 4 * s, 5 * s}},
 		{"burst of the default size", Spec{Pattern: Burst, Requests: 12, RatePerS: 10},
 			[]int64{s, s, s, s, s, s, s, s, s, s, 1.2 * s, 1.2 * s}},
+		{"closed", Spec{Pattern: Closed, Requests: 2}, []int64{0, 0}},
 		{"offline", Spec{Pattern: Offline, Requests: 3}, []int64{0, 0, 0}},
 	}
 	for _, tt := range tests {
@@ -153,6 +223,8 @@ func TestScheduleGolden(t *testing.T) {
 		{Pattern: Poisson, RatePerS: 5, Requests: 12, Seed: 2},
 		{Pattern: Gamma, Shape: 0.25, RatePerS: 5, Requests: 12, Seed: 1},
 		{Pattern: Gamma, Shape: 4, RatePerS: 5, Requests: 12, Seed: 1},
+		{Pattern: OnOff, RatePerS: 5, Requests: 24, Seed: 1},
+		{Pattern: OnOff, OnS: 0.5, OffS: 0.25, RatePerS: 5, Requests: 12, Seed: 1, Raw: true},
 	} {
 		fmt.Fprintf(&b, "%s shape %g raw %v key %s\n", spec.Pattern, spec.Shape, spec.Raw, spec.Key())
 		for _, o := range schedule(t, spec) {

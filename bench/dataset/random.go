@@ -13,6 +13,8 @@ import (
 type Item struct {
 	Prompt       []int32 // token ids
 	OutputTokens int
+	// AtNs is when it arrived in a trace, from the trace's beginning.
+	AtNs int64
 }
 
 // RandomSpec describes prompts of random token ids with exact lengths: work of
@@ -73,9 +75,17 @@ func (s RandomSpec) Key() string { return fmt.Sprintf("stepbench/prompt/1/seed=%
 // Item gives prompt i. It depends on the spec and i alone, not on what was
 // drawn before, so that a resumed or reordered run sees the same prompts.
 func (r *Random) Item(i int) Item {
-	key := fmt.Sprintf("%s/index=%d", r.spec.Key(), i)
+	return Item{Prompt: r.Prompt(i, r.spec.InputTokens), OutputTokens: r.spec.OutputTokens}
+}
+
+// Prompt is the first n tokens of prompt i: shorter ones begin longer ones.
+func (r *Random) Prompt(i, n int) []int32 { return r.draw(fmt.Sprintf("index=%d", i), n) }
+
+// draw gives the first n tokens of the stream called name.
+func (r *Random) draw(name string, n int) []int32 {
+	key := r.spec.Key() + "/" + name
 	rng := rand.New(rand.NewChaCha8(sha256.Sum256([]byte(key))))
-	prompt := make([]int32, r.spec.InputTokens)
+	prompt := make([]int32, n)
 	for k := range prompt {
 		// Drawing among the ids that are left and stepping over the excluded
 		// ones below keeps every id equally likely.
@@ -88,5 +98,5 @@ func (r *Random) Item(i int) Item {
 		}
 		prompt[k] = id
 	}
-	return Item{Prompt: prompt, OutputTokens: r.spec.OutputTokens}
+	return prompt
 }

@@ -29,7 +29,7 @@ type Gate struct {
 
 func (v *view) gates() []Gate {
 	gates := []Gate{v.lengthsGate(), v.orderGate(), v.stampsGate(), v.componentsGate(), v.preemptionGate()}
-	if !v.offline {
+	if !v.unscheduled {
 		gates = append([]Gate{v.generatorGate()}, gates...)
 	}
 	return gates
@@ -65,7 +65,8 @@ func (v *view) generatorGate() Gate {
 func (v *view) lengthsGate() Gate {
 	g := Gate{Name: "planned lengths", Voids: true, Rule: "completed requests have exactly the planned input and output tokens"}
 	return v.overCompleted(g, "of another length", func(r *engine.RequestResult) bool {
-		return int(r.PromptTokens) == v.Spec.Prompts.InputTokens && int(r.OutputTokens) == v.Spec.Prompts.OutputTokens
+		planned := v.Spec.Planned(r.ID)
+		return int(r.PromptTokens) == planned.InputTokens && int(r.OutputTokens) == planned.OutputTokens
 	})
 }
 

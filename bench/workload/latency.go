@@ -38,7 +38,7 @@ var percentiles = []float64{0.5, 0.9, 0.95, 0.99}
 type metric struct {
 	name   string
 	values func(*Times) []float64
-	// openOnly metrics do not exist offline.
+	// openOnly metrics exist only where arrivals are scheduled.
 	openOnly bool
 	// minTokens is the fewest output tokens with which the metric exists.
 	minTokens int
@@ -80,7 +80,7 @@ func unfinished(r *engine.RequestResult) bool { return r.Finish == engine.Finish
 func (v *view) latencies() []Distribution {
 	var out []Distribution
 	for _, m := range metrics {
-		if !(m.openOnly && v.offline) {
+		if !(m.openOnly && v.unscheduled) {
 			out = append(out, v.distribution(m))
 		}
 	}
@@ -93,7 +93,7 @@ func (v *view) distribution(m metric) Distribution {
 	for i := range v.measured {
 		values := m.values(&v.times[i])
 		d.N += len(values)
-		if len(values) == 0 && !m.pooled && v.Spec.Prompts.OutputTokens >= m.minTokens {
+		if len(values) == 0 && !m.pooled && v.Spec.Planned(v.measured[i].ID).OutputTokens >= m.minTokens {
 			switch r := &v.measured[i]; {
 			case unfinished(r):
 				values = []float64{math.Inf(1)}
@@ -190,7 +190,7 @@ func (v *view) shares() []Share {
 	ci, ok := stats.BlockBootstrap(len(rows), "stepbench/bootstrap/1/shares", fractions)
 	var out []Share
 	for k, name := range names {
-		if v.offline && name == "queue" {
+		if v.unscheduled && name == "queue" {
 			continue
 		}
 		s := Share{Phase: name, Frac: Estimate{Value: value[k]}, MeanNs: total[k] / float64(len(rows))}

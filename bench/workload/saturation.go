@@ -42,7 +42,10 @@ const (
 // within two deviations of chance, 2·sqrt(2·mean n) for Poisson arrivals and
 // departures, decides nothing.
 func (v *view) saturation() Saturation {
-	if v.offline {
+	if v.Spec.Closed() {
+		return Saturation{Verdict: NotApplicable, Reason: "requests arrive when others end"}
+	}
+	if v.unscheduled {
 		return Saturation{Verdict: NotApplicable, Reason: "all requests arrive at once"}
 	}
 	if v.window == nil {

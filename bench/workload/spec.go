@@ -3,6 +3,7 @@ package workload
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"stepbench/bench/arrival"
 	"stepbench/bench/dataset"
@@ -18,12 +19,29 @@ const ProfileQuick = "quick"
 const WarmUpRequests = 2
 
 // Spec fixes a measured point completely: the same spec is the same plan on
-// every machine. It is kept with the results.
+// every machine, given the same file where it has one. It is kept with the
+// results.
 type Spec struct {
-	Profile  string             `json:"profile"`
-	Dataset  string             `json:"dataset"`
+	Profile string `json:"profile"`
+	// Dataset is the kind of the prompts: random, c4, sharegpt, …
+	Dataset string `json:"dataset"`
+	// Source is the file of the prompts, nil for those of random tokens.
+	Source *dataset.Source `json:"source,omitempty"`
+	// StandIn says that random tokens stand in for Dataset, and how. A result
+	// must not be shown without it. Empty means the real thing.
+	StandIn  string             `json:"stand_in,omitempty"`
 	Arrivals arrival.Spec       `json:"arrivals"`
 	Prompts  dataset.RandomSpec `json:"prompts"`
+	// Concurrency > 0 is a closed loop.
+	Concurrency int `json:"concurrency,omitempty"`
+	// MaxModelTokens is the limit that prompts and outputs from a file had to
+	// keep, 0 without one.
+	MaxModelTokens int `json:"max_model_tokens,omitempty"`
+	// Data is what came of the dataset, nil where every request has the lengths
+	// of Prompts and until Prepare has read the file.
+	Data *Data `json:"data,omitempty"`
+	// SLO are the limits goodput counts by, nil for none.
+	SLO *SLO `json:"slo,omitempty"`
 	// WarmUpRequests at the start are run and recorded, but not summarised.
 	WarmUpRequests int `json:"warm_up_requests"`
 	// The keys of the random streams, as arrival.Spec and dataset.RandomSpec
@@ -34,20 +52,24 @@ type Spec struct {
 
 // New resolves f for a model whose vocabulary is known.
 func New(f Flags, l Limits) (Spec, error) {
-	if err := f.Validate(l); err != nil {
+	r, err := f.resolve(l)
+	if err != nil {
 		return Spec{}, err
 	}
 	if l.Vocab < 1 {
 		return Spec{}, errors.New("the vocabulary size of the model is not known: open the engine first")
 	}
+	f = r.Flags
 	s := Spec{
 		Profile:  ProfileQuick,
-		Dataset:  "random",
-		Arrivals: f.arrivals(),
+		Dataset:  string(r.source.Kind),
+		Arrivals: f.arrivals(r.source),
 		Prompts: dataset.RandomSpec{
 			InputTokens: f.InputTokens, OutputTokens: f.OutputTokens,
 			Vocab: l.Vocab, Exclude: l.SpecialIDs, Seed: f.Seed,
 		},
+		Concurrency:    f.Concurrency,
+		SLO:            f.SLO,
 		WarmUpRequests: WarmUpRequests,
 	}
 	if s.Offline() {
@@ -55,30 +77,84 @@ func New(f Flags, l Limits) (Spec, error) {
 		s.WarmUpRequests = 0
 	}
 	s.ArrivalKey, s.PromptKey = s.Arrivals.Key(), s.Prompts.Key()
+	switch {
+	case r.source.Path != "":
+		s.Source, s.MaxModelTokens = &r.source, l.MaxModelTokens
+	case r.source.Kind == dataset.KindC4:
+		s.standIn(l.MaxModelTokens)
+	}
 	return s, nil
+}
+
+// standIn gives the requests the lengths that packed C4 documents would have.
+func (s *Spec) standIn(maxModelTokens int) {
+	minimum := s.uniform()
+	most := dataset.MaxPacked(minimum, maxModelTokens)
+	s.StandIn = dataset.C4StandIn
+	s.Data = &Data{}
+	for i := range s.Arrivals.Requests {
+		n := dataset.C4Length(s.Prompts.Seed, i, minimum.InputTokens, most)
+		s.Data.Lengths = append(s.Data.Lengths, Length{InputTokens: n, OutputTokens: minimum.OutputTokens})
+	}
 }
 
 // Offline says that all requests arrive at once: their latencies then count
 // from when each was first scheduled, and there is no queue.
 func (s Spec) Offline() bool { return s.Arrivals.Pattern == arrival.Offline }
 
-// Plan draws the requests of s. Request i has ID i. Decoding is greedy and
-// runs past the end-of-sequence token, so that every output has its planned
-// length.
+// Closed says that a request arrives when another ends.
+func (s Spec) Closed() bool { return s.Arrivals.Pattern == arrival.Closed }
+
+// Unscheduled is offline or closed: no request has a time at which it should
+// arrive, and so neither a queue nor an admission delay.
+func (s Spec) Unscheduled() bool { return s.Offline() || s.Closed() }
+
+// Planned are the lengths that request id should have.
+func (s Spec) Planned(id int64) Length {
+	if s.Data != nil && id >= 0 && id < int64(len(s.Data.Lengths)) {
+		return s.Data.Lengths[id]
+	}
+	return s.uniform()
+}
+
+// uniform are the lengths of requests that have none of their own.
+func (s Spec) uniform() Length {
+	return Length{InputTokens: s.Prompts.InputTokens, OutputTokens: s.Prompts.OutputTokens}
+}
+
+// NeedsText says that Prepare will call its tokeniser: the engine must have
+// been opened with one.
+func (s Spec) NeedsText() bool { return s.Source != nil && s.Source.Kind.Text() }
+
+// Plan draws the requests of s, whose prompts must be random tokens: those of
+// a file need [Spec.Prepare]. Request i has ID i. Decoding is greedy and runs
+// past the end-of-sequence token, so that every output has its planned length.
 func (s Spec) Plan() (engine.Plan, error) {
-	offsets, err := arrival.Schedule(s.Arrivals)
-	if err != nil {
-		return engine.Plan{}, err
+	if s.Source != nil {
+		return engine.Plan{}, fmt.Errorf("the prompts of %s are in a file: prepare them", s.Source)
 	}
 	prompts, err := dataset.NewRandom(s.Prompts)
 	if err != nil {
 		return engine.Plan{}, err
 	}
-	plan := engine.Plan{Arrivals: make([]engine.Arrival, len(offsets))}
-	for i, offset := range offsets {
-		item := prompts.Item(i)
+	items := make([]dataset.Item, s.Arrivals.Requests)
+	for i := range items {
+		planned := s.Planned(int64(i))
+		items[i] = dataset.Item{Prompt: prompts.Prompt(i, planned.InputTokens), OutputTokens: planned.OutputTokens}
+	}
+	return s.plan(items)
+}
+
+// plan is items in order, arriving as s says.
+func (s Spec) plan(items []dataset.Item) (engine.Plan, error) {
+	offsets, err := s.offsets(items)
+	if err != nil {
+		return engine.Plan{}, err
+	}
+	plan := engine.Plan{Arrivals: make([]engine.Arrival, len(items)), MaxConcurrency: s.Concurrency}
+	for i, item := range items {
 		plan.Arrivals[i] = engine.Arrival{
-			OffsetNs: offset,
+			OffsetNs: offsets[i],
 			Request: engine.Request{
 				ID: int64(i), Prompt: item.Prompt,
 				Sampling: engine.Sampling{MaxTokens: item.OutputTokens, IgnoreEOS: true},
@@ -88,12 +164,48 @@ func (s Spec) Plan() (engine.Plan, error) {
 	return plan, nil
 }
 
+func (s Spec) offsets(items []dataset.Item) ([]int64, error) {
+	if s.Arrivals.Pattern != arrival.Trace {
+		return arrival.Schedule(s.Arrivals)
+	}
+	scale := s.Arrivals.TimeScale
+	if scale == 0 {
+		scale = 1
+	}
+	offsets := make([]int64, len(items))
+	for i := range items {
+		// From the first of them: what a trace left out before it is no wait.
+		offsets[i] = int64(math.Round(float64(items[i].AtNs-items[0].AtNs) * scale))
+	}
+	return offsets, nil
+}
+
 // String names the point in one line.
 func (s Spec) String() string {
 	load := fmt.Sprintf("%s at %g requests/s", s.Arrivals.Pattern, s.Arrivals.RatePerS)
-	if s.Offline() {
+	switch {
+	case s.Offline():
 		load = "all at once"
+	case s.Closed():
+		load = fmt.Sprintf("at most %d at a time", s.Concurrency)
+	case s.Arrivals.Pattern == arrival.Trace:
+		load = "as in the trace"
+		if s.Arrivals.TimeScale != 0 && s.Arrivals.TimeScale != 1 {
+			load = fmt.Sprintf("as in the trace, times × %g", s.Arrivals.TimeScale)
+		}
 	}
-	return fmt.Sprintf("%d requests, %s, %d input and %d output tokens each",
-		s.Arrivals.Requests, load, s.Prompts.InputTokens, s.Prompts.OutputTokens)
+	text := fmt.Sprintf("%d requests, %s, ", s.Arrivals.Requests, load)
+	switch {
+	case s.Data != nil:
+		in, out := s.Data.Lengths.ranges()
+		text += fmt.Sprintf("%s: %s input and %s output tokens", s.Dataset, in, out)
+	case s.Source != nil:
+		text += "prompts of " + s.Source.String()
+	default:
+		text += fmt.Sprintf("%d input and %d output tokens each", s.Prompts.InputTokens, s.Prompts.OutputTokens)
+	}
+	if s.StandIn != "" {
+		text += " (stand-in: " + s.StandIn + ")"
+	}
+	return text
 }

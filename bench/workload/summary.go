@@ -22,13 +22,16 @@ type Input struct {
 type Summary struct {
 	Spec   Spec   `json:"spec"`
 	Counts Counts `json:"counts"`
-	// Window is nil offline and where no measured request arrived.
+	// Window is nil offline and where no measured request arrived. In a closed
+	// loop it ends with the last admission.
 	Window     *Throughput    `json:"window,omitempty"`
 	WholeRun   *Throughput    `json:"whole_run,omitempty"`
 	Saturation Saturation     `json:"saturation"`
 	Latencies  []Distribution `json:"latencies"`
 	Shares     []Share        `json:"shares"`
-	Steps      []PhaseSteps   `json:"steps"`
+	// Goodput is nil without an SLO.
+	Goodput *Goodput     `json:"goodput,omitempty"`
+	Steps   []PhaseSteps `json:"steps"`
 	// InStepFrac is the share of the time from first to last step spent inside
 	// LLMEngine.step, 0 without steps.
 	InStepFrac float64 `json:"in_step_frac"`
@@ -67,6 +70,7 @@ func Summarize(in Input) Summary {
 	s.Saturation = v.saturation()
 	s.Latencies = v.latencies()
 	s.Shares = v.shares()
+	s.Goodput = v.goodput()
 	s.Steps, s.InStepFrac = v.stepTable()
 	s.Gates = v.gates()
 	return s
@@ -80,11 +84,13 @@ func (s *Summary) Valid() bool {
 // view is the input in order of arrival, with what everything else needs.
 type view struct {
 	Input
-	offline  bool
-	requests []engine.RequestResult // all recorded, in order of arrival
-	measured []engine.RequestResult // those after the warm-up
-	times    []Times                // of measured
-	window   *window                // nil without measured requests
+	// unscheduled: offline or a closed loop, where no request has a time at
+	// which it should arrive.
+	unscheduled bool
+	requests    []engine.RequestResult // all recorded, in order of arrival
+	measured    []engine.RequestResult // those after the warm-up
+	times       []Times                // of measured
+	window      *window                // nil without measured requests
 }
 
 // window is the span (startNs, endNs] in which load was as planned.
@@ -94,7 +100,7 @@ func (w window) seconds() float64       { return float64(w.endNs-w.startNs) / 1e
 func (w window) holds(stamp int64) bool { return stamp > w.startNs && stamp <= w.endNs }
 
 func newView(in Input) *view {
-	v := &view{Input: in, offline: in.Spec.Offline(), requests: slices.Clone(in.Requests)}
+	v := &view{Input: in, unscheduled: in.Spec.Unscheduled(), requests: slices.Clone(in.Requests)}
 	// Request i of a plan has ID i, in order of arrival.
 	slices.SortFunc(v.requests, func(a, b engine.RequestResult) int { return cmp.Compare(a.ID, b.ID) })
 	for i := range v.requests {
@@ -104,12 +110,12 @@ func newView(in Input) *view {
 		}
 	}
 	for i := range v.measured {
-		v.times = append(v.times, TimesOf(&v.measured[i], v.offline))
+		v.times = append(v.times, TimesOf(&v.measured[i], v.unscheduled))
 	}
 	// The window opens with the last warm-up arrival, so that it holds as many
 	// gaps as measured arrivals, and closes with the last arrival: after that
 	// the load dies away.
-	if warm := len(v.requests) - len(v.measured); !v.offline && warm > 0 && len(v.measured) > 0 {
+	if warm := len(v.requests) - len(v.measured); !v.Spec.Offline() && warm > 0 && len(v.measured) > 0 {
 		w := window{v.requests[warm-1].ArrivalNs, v.measured[len(v.measured)-1].ArrivalNs}
 		if w.endNs > w.startNs {
 			v.window = &w

@@ -3,7 +3,8 @@ package workload
 // Throughput counts work over a span of time.
 type Throughput struct {
 	Seconds float64 `json:"seconds"`
-	// OfferedPerS is the rate of arrivals, 0 offline, where there is none.
+	// OfferedPerS is the rate of arrivals, 0 offline and in a closed loop, where
+	// there is none.
 	OfferedPerS float64 `json:"offered_per_s,omitempty"`
 	// RequestsPerS is the rate of completions: the achieved rate.
 	RequestsPerS     float64 `json:"requests_per_s"`
@@ -20,7 +21,9 @@ func (v *view) windowThroughput() *Throughput {
 		return nil
 	}
 	t := v.throughput(*v.window)
-	t.OfferedPerS = float64(len(v.measured)) / t.Seconds
+	if !v.unscheduled {
+		t.OfferedPerS = float64(len(v.measured)) / t.Seconds
+	}
 	return &t
 }
 
@@ -38,7 +41,7 @@ func (v *view) wholeRun() *Throughput {
 		return nil
 	}
 	t := v.throughput(w)
-	if !v.offline && lastArrival > v.StartNs {
+	if !v.unscheduled && lastArrival > v.StartNs {
 		t.OfferedPerS = float64(len(v.requests)) / (float64(lastArrival-v.StartNs) / 1e9)
 	}
 	return &t

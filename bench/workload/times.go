@@ -21,13 +21,14 @@ type Times struct {
 
 // TimesOf derives the latencies of r. Every latency counts from the scheduled
 // arrival, never from admission, so that a stalled engine shows in it. Offline
-// there is no schedule: a is then s, and admission and queue do not exist.
+// and in a closed loop requests are unscheduled: a is then s, and admission and
+// queue do not exist.
 //
 // What ends with the last token exists only for completed requests: the last
 // token of an aborted one was not its last.
-func TimesOf(r *engine.RequestResult, offline bool) Times {
+func TimesOf(r *engine.RequestResult, unscheduled bool) Times {
 	from := *r
-	if offline {
+	if unscheduled {
 		from.ArrivalNs = r.ScheduledNs
 	}
 	t := Times{
@@ -36,7 +37,7 @@ func TimesOf(r *engine.RequestResult, offline bool) Times {
 		TTFT:        present(from.TTFT()),
 		ITL:         r.ITL(),
 	}
-	if !offline {
+	if !unscheduled {
 		t.Admission, t.Queue = present(from.Admission()), present(from.Queue())
 	}
 	if Completed(r) {

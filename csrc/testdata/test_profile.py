@@ -43,11 +43,12 @@ class Summary(unittest.TestCase):
         self.assertTrue(next(r for r in s["rows"] if r["name"].startswith("Memcpy"))["copy"])
 
 
-class Typical(unittest.TestCase):
-    STEPS = [(0, 100), (100, 200), (200, 300)]
+STEPS = [(0, 100), (100, 200), (200, 300)]
 
+
+class Typical(unittest.TestCase):
     def typical(self, *calls):
-        return profile.typical(list(calls), self.STEPS)
+        return profile.typical(list(calls), STEPS)
 
     def test_places_are_apart_and_a_disturbed_call_does_not_count(self):
         steps = [(0, 30), (50, 2), (100, 90), (150, 2), (200, 31), (250, 3)]

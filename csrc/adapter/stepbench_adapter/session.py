@@ -205,6 +205,12 @@ class Session:
 
         return numerics.run(self, **args)
 
+    def do_tokenise(self, args):
+        """Token ids of each text, without special tokens."""
+        if self.engine.tokenizer is None:
+            raise ValueError("the engine was opened without a tokenizer, and text needs the model's")
+        return self.engine.tokenizer(args["texts"], add_special_tokens=False)["input_ids"]
+
     def do_ceilings(self, args):
         from . import ceilings
 

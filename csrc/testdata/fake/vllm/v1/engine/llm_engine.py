@@ -161,10 +161,15 @@ class Client:
         pass
 
 
-class LLMEngine:
-    tokenizer = None
+def tokenizer(texts, add_special_tokens=True):
+    """A token a byte, after one for the beginning unless asked to leave it out."""
+    start = [0] if add_special_tokens else []
+    return {"input_ids": [start + list(text.encode()) for text in texts]}
 
+
+class LLMEngine:
     def __init__(self, args):
+        self.tokenizer = None if args.get("skip_tokenizer_init") else tokenizer
         if args["model"].endswith("signals"):
             handlers.take()
         tokens, seqs = args.get("max_num_batched_tokens", 2048), args.get("max_num_seqs", 256)
