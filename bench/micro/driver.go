@@ -80,7 +80,7 @@ type BurstRow struct {
 	// TypicalNs is the time per step without disturbed calls, see
 	// engine.ProfileRow.
 	TypicalNs float64 `json:"typical_ns,omitempty"`
-	Copy     bool    `json:"copy,omitempty"`
+	Copy      bool    `json:"copy,omitempty"`
 }
 
 // Room is the most measured steps of one burst of c.

@@ -17,12 +17,13 @@ import (
 // TestSchema pins the columns. A change other than an addition needs a new
 // SchemaVersion.
 func TestSchema(t *testing.T) {
-	text := parquet.SchemaOf(requestRow{}).String() + "\n" + parquet.SchemaOf(stepRow{}).String() + "\n"
+	text := parquet.SchemaOf(requestRow{}).String() + "\n" + parquet.SchemaOf(stepRow{}).String() + "\n" +
+		parquet.SchemaOf(telemetryRow{}).String() + "\n"
 	golden.Check(t, "testdata/schema.txt", []byte(text))
 }
 
 func TestUnits(t *testing.T) {
-	for _, row := range []reflect.Type{reflect.TypeFor[requestRow](), reflect.TypeFor[stepRow]()} {
+	for _, row := range []reflect.Type{reflect.TypeFor[requestRow](), reflect.TypeFor[stepRow](), reflect.TypeFor[telemetryRow]()} {
 		for column, unit := range units(row) {
 			if column == "" || unit == "" {
 				t.Errorf("%s: column %q has unit %q", row, column, unit)

@@ -47,7 +47,7 @@ const (
 // again.
 type Manifest struct {
 	SchemaVersion int    `json:"schema_version"`
-	Method        string `json:"method"` // openloop or offline
+	Method        string `json:"method"` // openloop, closedloop or offline
 	MethodVersion int    `json:"method_version"`
 
 	State    State    `json:"state"`
@@ -69,6 +69,9 @@ type Manifest struct {
 	Engine   engine.Config  `json:"engine"`
 	Info     *engine.Info   `json:"engine_info,omitempty"` // nil if it never opened
 	Workload *workload.Spec `json:"workload,omitempty"`
+
+	// Telemetry is nil where nobody watched the machine.
+	Telemetry *Telemetry `json:"telemetry,omitempty"`
 
 	// Files are the tables of a finished run.
 	Files map[string]File `json:"files,omitempty"`
@@ -102,8 +105,11 @@ func NewManifest(tool Tool, command string, args []string) Manifest {
 // SetWorkload records the measured point and the method it belongs to.
 func (m *Manifest) SetWorkload(s workload.Spec) {
 	m.Workload, m.Method = &s, "openloop"
-	if s.Offline() {
+	switch {
+	case s.Offline():
 		m.Method = "offline"
+	case s.Closed():
+		m.Method = "closedloop"
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"stepbench/bench/telemetry"
 	"stepbench/bench/workload"
 	"stepbench/engine"
 )
@@ -24,7 +25,9 @@ type Record struct {
 	Manifest Manifest
 	Requests []engine.RequestResult
 	Steps    []engine.Step
-	Source   Source
+	// Samples are the machine's, none if none were taken or the run was killed.
+	Samples []telemetry.Sample
+	Source  Source
 	// Notes are doubts about the files themselves.
 	Notes []string
 }
@@ -90,7 +93,7 @@ func (r *Record) fromParquet() error {
 	if stepsHash != manifestHash {
 		r.Notes = append(r.Notes, otherManifest(StepsFile))
 	}
-	return nil
+	return r.readTelemetry(manifestHash)
 }
 
 func otherManifest(file string) string {

@@ -18,6 +18,7 @@ type Run struct {
 	dir     string
 	journal *os.File
 	startNs int64
+	watch   *watch // nil without telemetry
 }
 
 // Create makes the directory dir, which must be new or empty, and puts the
@@ -89,6 +90,11 @@ func (r *Run) Finish(state State, cause error) error {
 	if r.journal == nil {
 		return fmt.Errorf("finish %s: %w", r.dir, errFinished)
 	}
+	var sums *Telemetry
+	var samples []telemetryRow
+	if r.watch != nil {
+		sums, samples = r.watch.end()
+	}
 	path := r.journal.Name()
 	err := r.journal.Close()
 	r.journal = nil
@@ -104,7 +110,8 @@ func (r *Run) Finish(state State, cause error) error {
 	if cause != nil {
 		m.Error = cause.Error()
 	}
-	if err := r.writeTables(j); err != nil {
+	m.Telemetry = sums
+	if err := r.writeTables(j, samples); err != nil {
 		return err
 	}
 	// Until here the manifest on disk says running, which points to the
@@ -115,16 +122,16 @@ func (r *Run) Finish(state State, cause error) error {
 	return os.Remove(path)
 }
 
-func (r *Run) writeTables(j journal) error {
+func (r *Run) writeTables(j journal, samples []telemetryRow) error {
 	m := &r.Manifest
 	hash, err := m.hash()
 	if err != nil {
 		return err
 	}
-	offline := m.Workload != nil && m.Workload.Offline()
+	unscheduled := m.Workload != nil && m.Workload.Unscheduled()
 	requests := make([]requestRow, len(j.requests))
 	for i := range j.requests {
-		requests[i] = newRequestRow(&j.requests[i], offline)
+		requests[i] = newRequestRow(&j.requests[i], unscheduled)
 	}
 	steps := make([]stepRow, len(j.steps))
 	for i := range j.steps {
@@ -134,6 +141,8 @@ func (r *Run) writeTables(j journal) error {
 	if m.Files[RequestsFile], err = writeParquet(filepath.Join(r.dir, RequestsFile), requests, hash); err != nil {
 		return err
 	}
-	m.Files[StepsFile], err = writeParquet(filepath.Join(r.dir, StepsFile), steps, hash)
-	return err
+	if m.Files[StepsFile], err = writeParquet(filepath.Join(r.dir, StepsFile), steps, hash); err != nil {
+		return err
+	}
+	return r.writeTelemetry(hash, samples)
 }

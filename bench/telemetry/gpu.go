@@ -40,6 +40,10 @@ type Counters struct {
 	HWThermalNs  Value[int64] `json:"hw_thermal_ns"`  // the hardware, too hot: clock halved or less
 	PowerBrakeNs Value[int64] `json:"power_brake_ns"` // the power supply asked for it: clock halved or less
 
+	// Bytes over PCIe since the driver was loaded; they wrap around.
+	PCIeSentBytes     Value[int64] `json:"pcie_sent_bytes"`
+	PCIeReceivedBytes Value[int64] `json:"pcie_received_bytes"`
+
 	// PIDs of the compute processes on the device; nil: not known.
 	PIDs []int `json:"pids"`
 

@@ -125,10 +125,12 @@ func (g *nvmlGPU) Counters() Counters {
 		{FieldId: nvml.FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN},       // 269
 		{FieldId: nvml.FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN},       // 270
 		{FieldId: nvml.FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN}, // 271
+		{FieldId: nvml.FI_DEV_PCIE_COUNT_TX_BYTES},                         // 197
+		{FieldId: nvml.FI_DEV_PCIE_COUNT_RX_BYTES},                         // 198
 	}
 	if a.ok("throttle counters", g.device.GetFieldValues(fields)) {
-		for i, to := range []*Value[int64]{&r.PowerCapNs, &r.SWThermalNs, &r.HWThermalNs, &r.PowerBrakeNs} {
-			*to = fieldNs(fields[i])
+		for i, to := range []*Value[int64]{&r.PowerCapNs, &r.SWThermalNs, &r.HWThermalNs, &r.PowerBrakeNs, &r.PCIeSentBytes, &r.PCIeReceivedBytes} {
+			*to = fieldValue(fields[i])
 		}
 	}
 	if list, ret := g.device.GetComputeRunningProcesses(); a.ok("processes", ret) {
@@ -142,10 +144,10 @@ func (g *nvmlGPU) Counters() Counters {
 	return r
 }
 
-// fieldNs decodes nvmlValue_t, a union in the machine's byte order. All the
-// counters asked for are in ns ("Field values for Clock Throttle Reason Counters"
-// in nvml.h).
-func fieldNs(f nvml.FieldValue) Value[int64] {
+// fieldValue decodes nvmlValue_t, a union in the machine's byte order. The
+// throttle counters are in ns ("Field values for Clock Throttle Reason Counters"
+// in nvml.h), the PCIe ones in bytes.
+func fieldValue(f nvml.FieldValue) Value[int64] {
 	if nvml.Return(f.NvmlReturn) != nvml.SUCCESS {
 		return Value[int64]{}
 	}

@@ -95,7 +95,7 @@ func TestNVMLGPU(t *testing.T) {
 	}
 	counters := Counters{
 		EnergyJ: Of(1234.567), PowerCapNs: Of[int64](74_000), SWThermalNs: Of[int64](269_000), HWThermalNs: Of[int64](270_000),
-		PowerBrakeNs: Of[int64](271_000), PIDs: []int{42, 77},
+		PowerBrakeNs: Of[int64](271_000), PCIeSentBytes: Of[int64](197_000), PCIeReceivedBytes: Of[int64](198_000), PIDs: []int{42, 77},
 	}
 	older, oldest := full, full
 	older.Reasons, oldest.Reasons = Of[uint64](4), Value[uint64]{}
@@ -159,7 +159,7 @@ func TestFieldNs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := fieldNs(tt.field); got != tt.want {
+			if got := fieldValue(tt.field); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})

@@ -47,11 +47,20 @@ type ProcessSample struct {
 	CPUFrac  Value[float64] `json:"cpu_frac"` // CPUs kept busy; may be above 1
 	RSSBytes Value[int64]   `json:"rss_bytes"`
 	PIDs     []int          `json:"pids"` // of the tree, looked for once a second
+
+	// Every fifth second: threads of the tree, and their involuntary context
+	// switches since each began.
+	Threads             Value[int64] `json:"threads"`
+	InvoluntarySwitches Value[int64] `json:"involuntary_switches"`
 }
 
 // slowEvery is how often the slow readings are made. Reading a CPU's frequency
 // can interrupt it, and listing the processes on a device takes long.
 const slowEvery = time.Second
+
+// threadsEvery is how many slow readings there are to one of the threads, each of
+// which costs 25 µs.
+const threadsEvery = 5
 
 // Sampler samples a machine until it is stopped.
 type Sampler struct {

@@ -7,6 +7,7 @@ type series struct {
 	slow    []CPUTime // at the slow sample before
 	trees   []tree
 	cpu     map[int]cpuReading // by process id
+	slows   int                // slow samples so far
 }
 
 type cpuReading struct {
@@ -43,6 +44,9 @@ func (s *series) next(slow bool) Sample {
 		s.findTrees()
 	}
 	sample.Processes = s.processes(slow)
+	if slow {
+		s.slows++
+	}
 	sample.AfterNs = nowNs()
 	return sample
 }
@@ -80,6 +84,9 @@ func (s *series) processes(slow bool) []ProcessSample {
 				p.CPUFrac = p.CPUFrac.plus(over(Value[float64]{float64(used.V), used.Known}, Of(float64(now.atNs-before.atNs))))
 			}
 			p.RSSBytes = p.RSSBytes.plus(s.machine.host.rss(pid))
+		}
+		if slow && s.slows%threadsEvery == 0 && p.RSSBytes.Known {
+			p.Threads, p.InvoluntarySwitches = s.machine.host.threadCounts(t.pids)
 		}
 		samples = append(samples, p)
 	}
