@@ -1,0 +1,114 @@
+package suite
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"stepbench/internal/golden"
+)
+
+func TestDryRun(t *testing.T) {
+	tests := []struct {
+		name, suite string
+		machine     Machine
+	}{
+		{"quick-cpu", "quick", Machine{MemoryBytes: 24 << 30}},
+		{"full-cpu", "full", Machine{MemoryBytes: 24 << 30}},
+		{"full-one-gpu", "full", Machine{GPUs: 1, MemoryBytes: 140 << 30}},
+		{"full-two-gpus-of-24-gib", "full", Machine{GPUs: 2, MemoryBytes: 24 << 30}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text, ok := builtIn(tt.suite)
+			if !ok {
+				t.Fatalf("no suite %s", tt.suite)
+			}
+			var out bytes.Buffer
+			if err := layOut(t, text, tt.machine).Describe(&out); err != nil {
+				t.Fatal(err)
+			}
+			golden.Check(t, "testdata/"+tt.name+".txt", out.Bytes())
+		})
+	}
+}
+
+// TestKeys: at one repeat all points draw from the same keys, at the next from
+// others.
+func TestKeys(t *testing.T) {
+	m := layOut(t, small, Machine{})
+	for _, p := range m.Points {
+		if len(p.Repeats) != 2 || p.Repeats[0].Flags.Seed != 1 || p.Repeats[1].Flags.Seed != 2 {
+			t.Errorf("point %s: repeats %+v", p.ID, p.Repeats)
+		}
+	}
+}
+
+func TestCross(t *testing.T) {
+	m := layOut(t, small+"mode = \"cross\"\npatterns = [\"poisson\", \"offline\"]\nconcurrency = [4]\n", Machine{})
+	// For each of two models and two datasets: two rates of poisson, offline
+	// once, since it has no rate, and a closed loop once.
+	if len(m.Points) != 2*2*4 || len(m.Engines) != 2 {
+		t.Errorf("%d points on %d engines, want 16 on 2", len(m.Points), len(m.Engines))
+	}
+	ids := map[string]bool{}
+	for _, p := range m.Points {
+		if ids[p.ID] || fileName(p.ID) != p.ID {
+			t.Errorf("id %q is taken or unfit for a file", p.ID)
+		}
+		ids[p.ID] = true
+		if open := p.Pattern == "poisson"; open != (p.RatePerS > 0) || (p.Pattern == "closed") != (p.Concurrency > 0) {
+			t.Errorf("point %+v", p)
+		}
+	}
+}
+
+func TestWindow(t *testing.T) {
+	m := layOut(t, `
+name = "window"
+rates = [2.5]
+warmup_s = 5.0
+window_s = 20.0
+`, Machine{})
+	p := m.Points[0]
+	if p.WarmUp != 13 || p.Repeats[0].Flags.Requests != 63 {
+		t.Errorf("%d of warm-up and %d requests, want 13 and 63", p.WarmUp, p.Repeats[0].Flags.Requests)
+	}
+}
+
+func TestTooLongForAModelIsNotRun(t *testing.T) {
+	m := layOut(t, `
+name = "long"
+models = ["gpt2", "llama-2-7b"]
+datasets = ["random-short", "c4"]
+mode = "cross"
+[model.gpt2]
+max_model_len = 512
+`, Machine{})
+	if len(m.Points) != 3 || len(m.NotRun) != 1 || !strings.Contains(m.NotRun[0].Why, "limit is 512") {
+		t.Errorf("%d points, not run %+v", len(m.Points), m.NotRun)
+	}
+	if i := slices.IndexFunc(m.Points, func(p Point) bool { return p.StandIn }); i < 0 {
+		t.Error("no point says that random tokens stand in for c4")
+	}
+}
+
+func TestNewManifest_Errors(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"unknown model", "name = \"x\"\nmodels = [\"gpt5\"]\n", `model gpt5: no model "gpt5"`},
+		{"unknown dataset", "name = \"x\"\ndatasets = [\"wikipedia\"]\n", `dataset "wikipedia" is neither`},
+		{"too few requests", "name = \"x\"\nrequests = 1\n", "--requests 1: at least 3"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := Parse("x.toml", []byte(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := NewManifest(f, tt.text, Machine{Config: config}); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
