@@ -68,8 +68,8 @@ func cell(s string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "\r", " ").Replace(s)
 }
 
-// shell prints args so that a shell reads them back.
-func shell(args []string) string {
+// Shell prints args so that a shell reads them back.
+func Shell(args []string) string {
 	quoted := make([]string, len(args))
 	for i, a := range args {
 		if a != "" && strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == "" {

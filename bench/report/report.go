@@ -45,7 +45,7 @@ func Markdown(rec *record.Record) string {
 	if sum != nil {
 		howToRead(&b, sum)
 	}
-	fmt.Fprintf(&b, "## Command\n\n```sh\n%s\n```\n", shell(rec.Manifest.Args))
+	fmt.Fprintf(&b, "## Command\n\n```sh\n%s\n```\n", Shell(rec.Manifest.Args))
 	return b.String()
 }
 

@@ -140,7 +140,7 @@ func TestNumber(t *testing.T) {
 }
 
 func TestShell(t *testing.T) {
-	got := shell([]string{"stepbench", "run", "--out", "it's mine", "", "--rate=2"})
+	got := Shell([]string{"stepbench", "run", "--out", "it's mine", "", "--rate=2"})
 	if want := `stepbench run --out 'it'\''s mine' '' --rate=2`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
