@@ -80,11 +80,11 @@ nvcc: .nvcc/stepbench-nvcc ## the CUDA compiler from PyPI in .nvcc, for machines
 
 ## run and test
 
-bench: ## build, then run the benchmark on preset gpt2 with real vLLM
+bench: ## build, then run the quick suite with real vLLM: every axis of the analysis, and its report
 	+@$(STAGES) "make bench" setup shim binary bench-run
 
 bench-run:
-	out/stepbench run --model gpt2 --requests 24 --rate 2 --pattern poisson --input-len 128 --output-len 16
+	out/stepbench run quick
 
 test: ## build, check and run all tests, real vLLM included
 	+@$(STAGES) "make test" setup shim binary model check test-shim test-go test-race test-checkptr test-vllm

@@ -19,6 +19,9 @@ func reorder(app *cli.App, args []string) []string {
 	if command == nil {
 		return args
 	}
+	if sub := subcommand(command, args[at+1:]); sub != nil {
+		command, at = sub, at+1
+	}
 	var flags, rest []string
 	for i := at + 1; i < len(args); i++ {
 		arg := args[i]
@@ -37,6 +40,16 @@ func reorder(app *cli.App, args []string) []string {
 		}
 	}
 	return slices.Concat(args[:at+1], flags, rest)
+}
+
+// subcommand is the one of command that args begin with, or nil.
+func subcommand(command *cli.Command, args []string) *cli.Command {
+	for _, sub := range command.Subcommands {
+		if len(args) > 0 && sub.HasName(args[0]) {
+			return sub
+		}
+	}
+	return nil
 }
 
 // takesValue says whether the flag's value is the next argument.

@@ -16,6 +16,9 @@ func TestReorder(t *testing.T) {
 	app := &cli.App{Commands: []*cli.Command{{
 		Name:  "run",
 		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Aliases: []string{"o"}}, &cli.BoolFlag{Name: "eager"}, &cli.IntFlag{Name: "n"}},
+	}, {
+		Name:        "dataset",
+		Subcommands: []*cli.Command{{Name: "inspect", Flags: []cli.Flag{&cli.StringFlag{Name: "out"}}}},
 	}}}
 	tests := []struct {
 		name string
@@ -31,6 +34,7 @@ func TestReorder(t *testing.T) {
 		{"after the double dash", []string{"p", "run", "a", "--", "--out", "d"}, []string{"p", "run", "a", "--", "--out", "d"}},
 		{"a lone dash is an argument", []string{"p", "run", "-", "--eager"}, []string{"p", "run", "--eager", "-"}},
 		{"flag without its value", []string{"p", "run", "a", "--out"}, []string{"p", "run", "--out", "a"}},
+		{"flags of a sub-command", []string{"p", "dataset", "inspect", "f", "--out", "d"}, []string{"p", "dataset", "inspect", "--out", "d", "f"}},
 		{"unknown command", []string{"p", "walk", "a", "--out", "d"}, []string{"p", "walk", "a", "--out", "d"}},
 		{"no command", []string{"p", "--version"}, []string{"p", "--version"}},
 		{"nothing", []string{"p"}, []string{"p"}},
@@ -77,7 +81,7 @@ func TestRefusedCommandLines(t *testing.T) {
 	}{
 		{"unknown command", []string{"walk"}, "no command walk: stepbench --help lists them"},
 		{"unknown flag", []string{"run", "--speed", "3"}, "flag provided but not defined: -speed"},
-		{"argument", []string{"run", "suite.toml"}, `run takes flags only, got "suite.toml"`},
+		{"argument", []string{"run", "suite.toml"}, `suite "suite.toml" is neither built in`},
 		{"unknown model", []string{"run", "--model", "gtp2"}, `gpt2`},
 		{"too many layers", []string{"run", "--model", "gpt2:13"}, "12"},
 		{"no requests", []string{"run", "--requests", "0"}, "--requests"},

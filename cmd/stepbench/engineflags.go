@@ -50,21 +50,27 @@ func engineConfig(c *cli.Context) (engine.Config, error) {
 			return engine.Config{}, fmt.Errorf("--%s %d is negative", name, c.Int64(name))
 		}
 	}
-	kv, dtype := c.Int64("kv-cache-mib"), c.String("dtype")
-	if !hasNVIDIA() {
-		if kv == 0 {
-			kv = cpuKVCacheMiB
-		}
-		if dtype == "" && slowBF16() {
-			dtype = "float32"
-		}
-	}
-	return engine.Config{
-		Model: model, DType: dtype, EnforceEager: c.Bool("eager"),
+	return forThisMachine(engine.Config{
+		Model: model, DType: c.String("dtype"), EnforceEager: c.Bool("eager"),
 		MaxModelLen: c.Int("max-model-len"), MaxNumSeqs: max(c.Int("max-num-seqs"), c.Int("seq-budget")),
-		MaxNumBatchedTokens: max(c.Int("max-num-batched-tokens"), c.Int("token-budget")), KVCacheBytes: kv << 20,
+		MaxNumBatchedTokens: max(c.Int("max-num-batched-tokens"), c.Int("token-budget")), KVCacheBytes: c.Int64("kv-cache-mib") << 20,
 		SkipTokenizer: true, Extra: extra,
-	}, nil
+	}), nil
+}
+
+// forThisMachine fills in what vLLM's own defaults get wrong without a GPU: a KV
+// cache as large as the memory, and bfloat16 where it is emulated.
+func forThisMachine(cfg engine.Config) engine.Config {
+	if hasNVIDIA() {
+		return cfg
+	}
+	if cfg.KVCacheBytes == 0 {
+		cfg.KVCacheBytes = cpuKVCacheMiB << 20
+	}
+	if cfg.DType == "" && slowBF16() {
+		cfg.DType = "float32"
+	}
+	return cfg
 }
 
 // engineArgs reads NAME=JSON pairs; a value that is not JSON is a string.

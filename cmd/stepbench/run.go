@@ -5,47 +5,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"stepbench/bench/arrival"
+	"stepbench/bench/dataset"
 	"stepbench/bench/record"
 	"stepbench/bench/report"
+	"stepbench/bench/suite"
+	"stepbench/bench/telemetry"
 	"stepbench/bench/workload"
 	"stepbench/engine"
 )
 
 func runCommand() *cli.Command {
-	d := workload.DefaultFlags()
 	return &cli.Command{
-		Name:  "run",
-		Usage: "measure a model under requests that arrive on their own schedule",
+		Name:      "run",
+		Usage:     "measure a model under requests that arrive on their own schedule",
+		ArgsUsage: "[SUITE]",
 		Description: `Opens the model in a worker process, admits requests between engine steps as
 they arrive, and leaves a run directory: manifest.json, requests.parquet,
-steps.parquet and report.md.
+steps.parquet, telemetry.parquet and report.md.
+
+With a SUITE, a TOML file or one of those built in (` + strings.Join(suite.BuiltIns(), ", ") + `), measures all its points:
+models, datasets, rates, arrival patterns and parallelism, each engine opened
+once, and writes the analysis. What was measured is kept: the same command with
+the same --out goes on where it was stopped.
 
 Examples:
+   stepbench run quick
+   stepbench run full --out results/full --slo ttft=200ms,tpot=50ms
+   stepbench run my-suite.toml --dry-run
    stepbench run --model gpt2
    stepbench run --model smollm2-135m-instruct --rate 4 --requests 100 --out results/a
    stepbench run --model ./my-model --pattern burst --burst-size 8 --rate 2
    stepbench run --model llama-2-7b:2 --rate inf --requests 200 --input-len 512`,
-		Flags: append(engineFlags(),
-			&cli.IntFlag{Name: "requests", Value: d.Requests, Usage: "number of requests"},
-			&cli.StringFlag{Name: "rate", Value: formatRate(d.RatePerS), Usage: "offered `REQ/S`; inf sends everything at once"},
-			&cli.StringFlag{Name: "pattern", Value: d.Pattern, Usage: "arrivals: " + patternNames()},
-			&cli.IntFlag{Name: "burst-size", Usage: "requests in a group, for pattern burst"},
-			&cli.Float64Flag{Name: "shape", Usage: "shape of the gaps, for pattern gamma"},
-			&cli.BoolFlag{Name: "raw", Usage: "keep the drawn arrivals instead of scaling them to the exact rate"},
-			&cli.IntFlag{Name: "input-len", Value: d.InputTokens, Usage: "prompt `TOKENS`"},
-			&cli.IntFlag{Name: "output-len", Value: d.OutputTokens, Usage: "output `TOKENS`"},
-			&cli.Uint64Flag{Name: "seed", Value: d.Seed, Usage: "of arrivals and prompts"},
-			&cli.StringFlag{Name: "out", Usage: "run `DIRECTORY`, new or empty", DefaultText: "results/<UTC>-run"},
+		Flags: append(append(engineFlags(), workloadFlagSet()...),
+			&cli.StringFlag{Name: "out", Usage: "run `DIRECTORY`, new or empty, or of a suite to go on with", DefaultText: "results/<UTC>-run"},
+			&cli.Float64Flag{Name: "sample-hz", Value: 10, Usage: "how often to sample devices, CPUs and the worker, `HZ`; 0: only before and after"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "with a SUITE: list its points instead of measuring them"},
 		),
 		OnUsageError: usageError,
 		Action:       runAction,
@@ -53,8 +54,16 @@ Examples:
 }
 
 func runAction(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return exitWith(exitUsage, fmt.Errorf("run takes flags only, got %q", c.Args().First()))
+	if hz := c.Float64("sample-hz"); !(hz >= 0 && hz <= 1000) {
+		return exitWith(exitUsage, fmt.Errorf("--sample-hz %g is not between 0 and 1000", hz))
+	}
+	switch {
+	case c.NArg() > 1:
+		return exitWith(exitUsage, fmt.Errorf("run takes one suite, got %q as well", c.Args().Get(1)))
+	case c.NArg() == 1:
+		return suiteAction(c)
+	case c.Bool("dry-run"):
+		return exitWith(exitUsage, errors.New("--dry-run needs a SUITE"))
 	}
 	flags, err := workloadFlags(c)
 	if err != nil {
@@ -66,6 +75,9 @@ func runAction(c *cli.Context) error {
 	}
 	if err := flags.Validate(limitsOf(cfg)); err != nil {
 		return exitWith(exitUsage, err)
+	}
+	if source, err := dataset.ParseSource(flags.Dataset); err == nil && source.Path != "" && source.Kind.Text() {
+		cfg.SkipTokenizer = false
 	}
 	dir := c.String("out")
 	if dir == "" {
@@ -96,7 +108,13 @@ func measure(ctx context.Context, c *cli.Context, run *record.Run, flags workloa
 	info := remote.Info()
 	run.Manifest.Info = &info
 	p.stage("engine open after %.1f s: vLLM %s on %s", time.Since(start).Seconds(), info.VLLMVersion, info.Device)
-	err = execute(ctx, remote, run, flags, p)
+	devices := openDevices(ctx, info, 1)
+	defer func() {
+		for _, d := range devices {
+			d.Close()
+		}
+	}()
+	err = execute(ctx, remote, run, flags, devices, c.Float64("sample-hz"), p)
 	// After a failure its own error says more than that of the closing.
 	if closed := remote.Close(); err == nil && closed != nil {
 		run.Warn("the worker did not end in order: %v", closed)
@@ -104,13 +122,15 @@ func measure(ctx context.Context, c *cli.Context, run *record.Run, flags workloa
 	return err
 }
 
-func execute(ctx context.Context, e engine.Engine, run *record.Run, flags workload.Flags, p *progress) error {
+func execute(ctx context.Context, e *engine.Remote, run *record.Run, flags workload.Flags, devices []*telemetry.Device, hz float64, p *progress) error {
 	info := e.Info()
 	spec, err := workload.New(flags, workload.Limits{Vocab: info.VocabSize, MaxModelTokens: info.MaxModelLen})
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}
-	plan, err := spec.Plan()
+	plan, err := spec.Prepare(ctx, func(ctx context.Context, texts []string) ([][]int32, error) {
+		return engine.Tokenise(ctx, e, texts)
+	})
 	if err != nil {
 		return err
 	}
@@ -119,6 +139,9 @@ func execute(ctx context.Context, e engine.Engine, run *record.Run, flags worklo
 		return err
 	}
 	p.stage("running %s", spec)
+	if err := run.Watch(record.Watched{Host: telemetry.NewHost(), Devices: devices, WorkerPID: e.PID(), SampleHz: hz}); err != nil {
+		return err
+	}
 	sink := run.Sink()
 	return e.Run(ctx, plan, func(b engine.Batch) error {
 		p.update(b.Progress)
@@ -181,36 +204,6 @@ func failure(cause error, dir string) error {
 		code = exitEnvironment
 	}
 	return exitWith(code, fmt.Errorf("%w\nwhat was measured is in %s", cause, dir))
-}
-
-func workloadFlags(c *cli.Context) (workload.Flags, error) {
-	rate, err := parseRate(c.String("rate"))
-	if err != nil {
-		return workload.Flags{}, err
-	}
-	return workload.Flags{
-		Requests: c.Int("requests"), RatePerS: rate, Pattern: c.String("pattern"),
-		BurstSize: c.Int("burst-size"), Shape: c.Float64("shape"), Raw: c.Bool("raw"),
-		InputTokens: c.Int("input-len"), OutputTokens: c.Int("output-len"), Seed: c.Uint64("seed"),
-	}, nil
-}
-
-func parseRate(text string) (float64, error) {
-	rate, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(rate) {
-		return 0, fmt.Errorf("--rate %q is not a number of requests per second, nor inf", text)
-	}
-	return rate, nil
-}
-
-func formatRate(rate float64) string { return strconv.FormatFloat(rate, 'g', -1, 64) }
-
-func patternNames() string {
-	var names []string
-	for _, p := range arrival.Patterns() {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ", ")
 }
 
 // limitsOf is what is known of the model before it is open.

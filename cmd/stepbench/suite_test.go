@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestSuiteUsage(t *testing.T) {
+	taken := t.TempDir()
+	if err := os.WriteFile(filepath.Join(taken, "thesis.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(t.TempDir(), "bad.toml")
+	if err := os.WriteFile(bad, []byte("name = \"bad\"\nratess = [1]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, args, want string
+	}{
+		{"no such suite", "run qick", `suite "qick" is neither built in (quick, full)`},
+		{"unknown key", "run " + bad, bad + ":2: no such key ratess"},
+		{"two suites", "run quick full", `got "full" as well`},
+		{"a flag of a single run", "run quick --rate 5", "--rate: the suite says it"},
+		{"an engine's flag", "run quick --eager", "--eager: the suite says it"},
+		{"a bad service level", "run quick --slo fast", "fast"},
+		{"dry run of nothing", "run --dry-run", "--dry-run needs a SUITE"},
+		{"sampling too often", "run quick --sample-hz 1e6", "--sample-hz 1e+06"},
+		{"sampling at nothing", "run quick --sample-hz NaN", "--sample-hz NaN"},
+		{"directory is taken", "run quick --out " + taken, "it holds thesis.txt"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(append([]string{"stepbench"}, strings.Fields(tt.args)...), &stdout, &stderr)
+			if code != exitUsage || !strings.Contains(stderr.String(), tt.want) {
+				t.Errorf("exit %d: %s\nwant %d and %q", code, stderr.String(), exitUsage, tt.want)
+			}
+		})
+	}
+}
+
+func TestSuiteDryRun(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"stepbench", "run", "--dry-run", "quick"}, &stdout, &stderr); code != exitOK {
+		t.Fatalf("exit %d: %s", code, stderr.String())
+	}
+	for _, want := range []string{"rate-20", "dataset-c4", "(stand-in)", "pattern-burst", "model-gpt2-2", "parallelism tp=2", "at least"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("the plan lacks %q:\n%s", want, stdout.String())
+		}
+	}
+}
