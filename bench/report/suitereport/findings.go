@@ -7,8 +7,8 @@ import (
 	"unicode"
 
 	"stepbench/bench/analysis"
-	"stepbench/bench/workload"
 	"stepbench/bench/bottleneck"
+	"stepbench/bench/workload"
 )
 
 func (v view) bottlenecks() []block {
