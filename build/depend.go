@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"stepbench/internal/atomicfile"
 )
 
 // affected are the units of a module that the changed files are part of, by the
@@ -258,19 +259,10 @@ func parallel(ctx context.Context, jobs, n int, task func(ctx context.Context, i
 	return errors.Join(errs...)
 }
 
-// writeFile writes under a temporary name first, so that no one reads half a file.
+// writeFile writes a file, whole or not at all, and its folder where it is missing.
 func writeFile(path string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".stepbench-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(tmp.Name(), path)
+	return atomicfile.WriteBytes(path, text)
 }

@@ -153,37 +153,3 @@ func readManifest(dir string) (m Manifest, err error) {
 	}
 	return m, nil
 }
-
-// writeFile writes a file so that its name never holds half of it: under a
-// temporary name beside it, synced, then renamed.
-func writeFile(path string, write func(*os.File) error) (err error) {
-	tmp := path + ".tmp"
-	f, err := os.Create(tmp)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(tmp)
-			err = fmt.Errorf("write %s: %w", path, err)
-		}
-	}()
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
-}
-
-func writeBytes(path string, data []byte) error {
-	return writeFile(path, func(f *os.File) error {
-		_, err := f.Write(data)
-		return err
-	})
-}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
+
+	"stepbench/internal/atomicfile"
 )
 
 // Keys of the Parquet files' own metadata.
@@ -47,7 +49,7 @@ func writeParquet[T any](path string, rows []T, manifestHash string) (File, erro
 		return File{}, fmt.Errorf("configure %s: %w", path, err)
 	}
 	sum := sha256.New()
-	err = writeFile(path, func(f *os.File) error {
+	err = atomicfile.Write(path, func(f io.Writer) error {
 		w := parquet.NewGenericWriter[T](io.MultiWriter(f, sum), config)
 		if _, err := w.Write(rows); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stepbench/engine"
+	"stepbench/internal/atomicfile"
 )
 
 // Run is the record of a run in progress. It belongs to one goroutine.
@@ -55,7 +56,7 @@ func (r *Run) Save() error {
 	if err != nil {
 		return err
 	}
-	return writeBytes(filepath.Join(r.dir, ManifestFile), data)
+	return atomicfile.WriteBytes(filepath.Join(r.dir, ManifestFile), data)
 }
 
 // Warn adds a doubt about the result to the manifest.

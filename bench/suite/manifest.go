@@ -13,6 +13,7 @@ import (
 	"stepbench/bench/record"
 	"stepbench/bench/workload"
 	"stepbench/engine"
+	"stepbench/internal/atomicfile"
 )
 
 // SchemaVersion is that of suite.json.
@@ -140,25 +141,7 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".stepbench-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(data, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Chmod(f.Name(), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return atomicfile.WriteBytes(path, append(data, '\n'))
 }
 
 // engine finds an engine by its name.

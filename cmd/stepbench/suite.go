@@ -21,6 +21,7 @@ import (
 	"stepbench/bench/telemetry"
 	"stepbench/engine"
 	"stepbench/engine/preset"
+	"stepbench/internal/atomicfile"
 )
 
 // suiteFlags are those of run that go with a suite; the others say what a suite
@@ -182,7 +183,7 @@ func concludeSuite(stdout io.Writer, dir string, m *suite.Manifest, cause error)
 const analysisFile = "analysis.json"
 
 func writeAnalysis(dir string, a *analysis.Analysis) error {
-	return writeFile(filepath.Join(dir, analysisFile), func(w io.Writer) error {
+	return atomicfile.Write(filepath.Join(dir, analysisFile), func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(a)

@@ -18,6 +18,7 @@ import (
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/record"
 	"stepbench/engine"
+	"stepbench/internal/atomicfile"
 )
 
 // SchemaVersion is that of the manifest and of the evidence beside it.
@@ -139,7 +140,7 @@ func (d *Directory) Finish(ev *abtest.Evidence, r *abtest.Result, cause error) e
 // Write adds a file of the given name, and its hash to the manifest.
 func (d *Directory) Write(name string, write func(io.Writer) error) error {
 	sum := sha256.New()
-	err := replace(filepath.Join(d.Path, name), func(w io.Writer) error { return write(io.MultiWriter(w, sum)) })
+	err := atomicfile.Write(filepath.Join(d.Path, name), func(w io.Writer) error { return write(io.MultiWriter(w, sum)) })
 	if err != nil {
 		return err
 	}
@@ -155,27 +156,9 @@ func (d *Directory) writeJSON(name string, value any) error {
 }
 
 func (d *Directory) save() error {
-	return replace(filepath.Join(d.Path, ManifestFile), func(w io.Writer) error {
+	return atomicfile.Write(filepath.Join(d.Path, ManifestFile), func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(d.Manifest)
 	})
-}
-
-// replace writes a file so that its name never holds half of it.
-func replace(path string, write func(io.Writer) error) (err error) {
-	f, err := os.Create(path + ".tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-			err = fmt.Errorf("write %s: %w", path, err)
-		}
-	}()
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"stepbench/bench/abtest/estimate"
+	"stepbench/internal/atomicfile"
 )
 
 //go:embed shipped
@@ -103,9 +104,5 @@ func Save(dir string, c *estimate.Calibration) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(dir, Name(c.Key))
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, append(text, '\n'), 0o644); err != nil {
-		return "", err
-	}
-	return path, os.Rename(tmp, path)
+	return path, atomicfile.WriteBytes(path, append(text, '\n'))
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"stepbench/bench/analysis"
+	"stepbench/internal/atomicfile"
 )
 
 // Places in a suite directory.
@@ -26,32 +27,15 @@ func Write(dir string, a *analysis.Analysis) error {
 	}
 	for _, f := range Figures(a) {
 		stem := filepath.Join(figures, f.Stem)
-		if err := errors.Join(writeFile(stem+".png", f.PNG), writeFile(stem+".svg", f.SVG)); err != nil {
+		if err := errors.Join(atomicfile.Write(stem+".png", f.PNG), atomicfile.Write(stem+".svg", f.SVG)); err != nil {
 			return err
 		}
 	}
 	return errors.Join(
-		writeFile(filepath.Join(dir, MarkdownFile), func(w io.Writer) error {
+		atomicfile.Write(filepath.Join(dir, MarkdownFile), func(w io.Writer) error {
 			_, err := io.WriteString(w, Markdown(a))
 			return err
 		}),
-		writeFile(filepath.Join(dir, HTMLFile), func(w io.Writer) error { return HTML(w, a) }),
+		atomicfile.Write(filepath.Join(dir, HTMLFile), func(w io.Writer) error { return HTML(w, a) }),
 	)
-}
-
-// writeFile writes under a temporary name first, so that a half-written file
-// never passes for a whole one.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".stepbench-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(write(f), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Chmod(f.Name(), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
