@@ -10,6 +10,7 @@ import (
 
 	"stepbench/bench/abtest"
 	"stepbench/bench/abtest/estimate"
+	"stepbench/internal/markdown"
 )
 
 // benchmarks writes the Go benchmark format
@@ -31,13 +32,13 @@ func benchmarks(w io.Writer, c *Comparison) error {
 		{"graphs", i.GraphMode}, {"attention", i.AttentionBackend}, {"vllm", i.VLLMVersion}, {"torch", i.TorchVersion},
 	} {
 		if kv[1] != "" {
-			fmt.Fprintf(&b, "%s: %s\n", kv[0], strings.Join(strings.Fields(oneLine(kv[1])), " "))
+			fmt.Fprintf(&b, "%s: %s\n", kv[0], strings.Join(strings.Fields(markdown.OneLine(kv[1])), " "))
 		}
 	}
 	fmt.Fprintf(&b, "\n# %s\n# benchstat -col /arm\n\n", Line(c))
 	for _, cell := range ev.Cells {
 		if c.Result.Verdict == estimate.Invalid {
-			fmt.Fprintf(&b, "# %s left out\n", oneLine(cell))
+			fmt.Fprintf(&b, "# %s left out\n", markdown.OneLine(cell))
 			continue
 		}
 		kernel := ev.Series(c.Result.Endpoint, cell, abtest.Attribution)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"stepbench/bench/abtest"
+	"stepbench/internal/markdown"
 )
 
 const (
@@ -46,7 +47,7 @@ func comment(w io.Writer, c *Comparison) error {
 		fmt.Fprintf(&b, "\nAll %d gates passed.\n", n)
 	}
 	if f := c.Evidence.Failure; f != nil && len(f.Log) > 0 {
-		fmt.Fprintf(&b, "\n<details><summary>The worker's last lines</summary>\n\n%s\n</details>\n", mdBlock("", logText(f)))
+		fmt.Fprintf(&b, "\n<details><summary>The worker's last lines</summary>\n\n%s\n</details>\n", markdown.Fence("", logText(f)))
 	}
 	if list := notes(c); len(list) > 0 {
 		b.WriteString("\n<details><summary>How sure this is</summary>\n\n")
@@ -56,7 +57,7 @@ func comment(w io.Writer, c *Comparison) error {
 		b.WriteString("\n</details>\n")
 	}
 	if c.Command != "" {
-		fmt.Fprintf(&b, "\n%s", mdBlock("sh", c.Command))
+		fmt.Fprintf(&b, "\n%s", markdown.Fence("sh", c.Command))
 	}
 	_, err := w.Write(b.Bytes())
 	return err
@@ -78,7 +79,7 @@ func changed(c *Comparison, cell *abtest.CellResult) table {
 func logText(f *abtest.Failure) string {
 	var lines []string
 	for _, l := range f.Log {
-		lines = append(lines, oneLine(l))
+		lines = append(lines, markdown.OneLine(l))
 	}
 	return strings.Join(lines, "\n")
 }

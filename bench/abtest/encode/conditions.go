@@ -9,6 +9,7 @@ import (
 	"stepbench/bench/abtest"
 	"stepbench/bench/telemetry"
 	"stepbench/engine"
+	"stepbench/internal/markdown"
 )
 
 // summaryLine says what was compared, how much and how long it took.
@@ -131,7 +132,7 @@ func sideWords(s abtest.Side) words {
 	files := slices.Sorted(maps.Keys(s.Variant.SHA256))
 	for _, path := range files {
 		w = append(w, say(", ")...)
-		w = append(w, piece{Text: shorten(oneLine(path[strings.LastIndex(path, "/")+1:])), Code: true, Whole: path})
+		w = append(w, piece{Text: shorten(markdown.OneLine(path[strings.LastIndex(path, "/")+1:])), Code: true, Whole: path})
 		sum := s.Variant.SHA256[path]
 		w = append(w, piece{Text: " (SHA-256 " + sum[:min(12, len(sum))] + ")", Whole: sum})
 	}

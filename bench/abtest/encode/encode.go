@@ -74,7 +74,7 @@ func Encode(w io.Writer, f Format, c *Comparison) error {
 	var err error
 	switch f {
 	case Markdown:
-		err = markdown(w, c)
+		err = asMarkdown(w, c)
 	case JSON:
 		err = document(w, c)
 	case JSONL:

@@ -5,6 +5,7 @@ import (
 
 	"stepbench/bench/abtest"
 	"stepbench/bench/abtest/estimate"
+	"stepbench/internal/markdown"
 )
 
 const (
@@ -117,10 +118,10 @@ func newIntervalPlot(of *estimate.CellsResult) (p intervalPlot, ok bool) {
 // shortLabel keeps a cell's name beside its value.
 func shortLabel(name string) string {
 	const most = 24
-	if r := []rune(oneLine(name)); len(r) > most {
+	if r := []rune(markdown.OneLine(name)); len(r) > most {
 		return string(r[:most-1]) + "…"
 	}
-	return oneLine(name)
+	return markdown.OneLine(name)
 }
 
 // cellFigures are the quads of one cell.

@@ -6,14 +6,15 @@ import (
 	"io"
 
 	"stepbench/bench/abtest"
+	"stepbench/internal/markdown"
 )
 
 // tableRows is how many kernels a table in Markdown lists before it sums the
 // rest up.
 const tableRows = 12
 
-// markdown writes the whole comparison, the verdict first.
-func markdown(w io.Writer, c *Comparison) error {
+// asMarkdown writes the whole comparison as Markdown, the verdict first.
+func asMarkdown(w io.Writer, c *Comparison) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n\n%s\n", headline(c).markdown(), summaryLine(c).markdown())
 	failure(&b, c)
@@ -44,10 +45,10 @@ func markdown(w io.Writer, c *Comparison) error {
 	}
 	b.WriteString("\n## Conditions\n\n")
 	for _, k := range conditions(c) {
-		fmt.Fprintf(&b, "- %s: %s\n", mdText(oneLine(k.Name)), k.Value.markdown())
+		fmt.Fprintf(&b, "- %s: %s\n", markdown.Escape(markdown.OneLine(k.Name)), k.Value.markdown())
 	}
 	if c.Command != "" {
-		fmt.Fprintf(&b, "\n%s", mdBlock("sh", c.Command))
+		fmt.Fprintf(&b, "\n%s", markdown.Fence("sh", c.Command))
 	}
 	_, err := w.Write(b.Bytes())
 	return err
@@ -56,7 +57,7 @@ func markdown(w io.Writer, c *Comparison) error {
 // failure shows what a worker left behind.
 func failure(b *bytes.Buffer, c *Comparison) {
 	if f := c.Evidence.Failure; f != nil && len(f.Log) > 0 {
-		fmt.Fprintf(b, "\nThe worker's last lines:\n\n%s", mdBlock("", logText(f)))
+		fmt.Fprintf(b, "\nThe worker's last lines:\n\n%s", markdown.Fence("", logText(f)))
 	}
 }
 

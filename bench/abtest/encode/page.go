@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"stepbench/bench/abtest"
+	"stepbench/internal/markdown"
 )
 
 var (
@@ -19,11 +20,11 @@ var (
 
 	// Everything that came from data goes through the template, which escapes
 	// it for the place it stands in.
-	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"tied": tied, "clean": clean}).Parse(pageText))
+	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"tied": tied, "clean": markdown.Clean}).Parse(pageText))
 )
 
 // tied keeps a number and its percent sign on one line.
-func tied(s string) string { return strings.ReplaceAll(oneLine(s), " %", "\u00a0%") }
+func tied(s string) string { return strings.ReplaceAll(markdown.OneLine(s), " %", "\u00a0%") }
 
 // pageView is what the page shows.
 type pageView struct {

@@ -1,9 +1,6 @@
 package encode
 
-import (
-	"fmt"
-	"strings"
-)
+import "stepbench/internal/markdown"
 
 // table is shown in Markdown and on the page alike.
 type table struct {
@@ -45,26 +42,15 @@ func (t table) without(heads ...string) table {
 }
 
 func (t table) markdown() string {
-	var b strings.Builder
-	b.WriteString("|")
+	var columns []markdown.Column
 	for _, c := range t.Columns {
-		fmt.Fprintf(&b, " %s |", mdText(c.Head))
+		columns = append(columns, markdown.Column(c))
 	}
-	b.WriteString("\n|")
-	for _, c := range t.Columns {
-		if c.Text {
-			b.WriteString(":--|")
-		} else {
-			b.WriteString("--:|")
-		}
-	}
-	b.WriteString("\n")
-	for _, row := range t.Rows {
-		b.WriteString("|")
+	rows := make([][]string, len(t.Rows))
+	for i, row := range t.Rows {
 		for _, cell := range row {
-			fmt.Fprintf(&b, " %s |", cell.markdown())
+			rows[i] = append(rows[i], cell.markdown())
 		}
-		b.WriteString("\n")
 	}
-	return b.String()
+	return markdown.Table(columns, rows)
 }

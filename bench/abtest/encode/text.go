@@ -3,7 +3,8 @@ package encode
 import (
 	"regexp"
 	"strings"
-	"unicode"
+
+	"stepbench/internal/markdown"
 )
 
 // nameWidth is where the names of kernels are cut, in characters.
@@ -28,7 +29,7 @@ func strong(text string) words { return words{{Text: text, Strong: true}} }
 
 // name is the name of a kernel, op, variant or cell.
 func name(text string) words {
-	p := piece{Text: shorten(oneLine(text)), Code: true}
+	p := piece{Text: shorten(markdown.OneLine(text)), Code: true}
 	if p.Text != text {
 		p.Whole = text
 	}
@@ -38,7 +39,7 @@ func name(text string) words {
 func (w words) plain() string {
 	var b strings.Builder
 	for _, p := range w {
-		b.WriteString(oneLine(p.Text))
+		b.WriteString(markdown.OneLine(p.Text))
 	}
 	return b.String()
 }
@@ -54,7 +55,7 @@ func (w words) markdown() string {
 		bold = to
 	}
 	for _, p := range w {
-		text := oneLine(p.Text)
+		text := markdown.OneLine(p.Text)
 		if text == "" {
 			continue
 		}
@@ -68,19 +69,12 @@ func (w words) markdown() string {
 		if p.Code {
 			b.WriteString(mdCode(text))
 		} else {
-			b.WriteString(mdText(text))
+			b.WriteString(markdown.Escape(text))
 		}
 	}
 	turn(false)
 	return b.String()
 }
-
-// mdEscapes keep text from acting as Markdown or HTML, tables included.
-// Underscores stay: inside words, where names have them, they are just text.
-var mdEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;",
-	`\`, `\\`, "`", "\\`", "*", `\*`, "[", `\[`, "]", `\]`, "|", `\|`)
-
-func mdText(s string) string { return mdEscapes.Replace(s) }
 
 // barred finds bars with the backslashes before them.
 var barred = regexp.MustCompile(`\\*\|`)
@@ -94,33 +88,6 @@ func mdCode(s string) string {
 		return slashes + slashes + `\|`
 	})
 	return "`" + strings.ReplaceAll(s, "`", "'") + "`"
-}
-
-// mdBlock is text as a fenced block; the fence is longer than any run of
-// backticks in the text.
-func mdBlock(language, text string) string {
-	text = clean(text)
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	return fence + language + "\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
-}
-
-// oneLine is clean text without line breaks.
-func oneLine(s string) string {
-	return strings.NewReplacer("\n", " ", "\r", " ", "\t", " ").Replace(clean(s))
-}
-
-// clean takes out what a terminal would obey: control characters, and those
-// that turn the direction of writing.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\r' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // shorten cuts the middle out of a long name: its start says what it is, its

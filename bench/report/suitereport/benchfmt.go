@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"stepbench/bench/analysis"
+	"stepbench/internal/markdown"
 )
 
 // benchMetrics are the values of a repeat that go into the benchmark format,
@@ -34,7 +35,7 @@ func benchmarks(w io.Writer, a *analysis.Analysis) error {
 		config = append(config, [][2]string{{"device", i.Device}, {"vllm", i.VLLMVersion}, {"torch", i.TorchVersion}, {"dtype", i.DType}}...)
 	}
 	for _, kv := range config {
-		if text := strings.Join(strings.Fields(oneLine(kv[1])), " "); text != "" {
+		if text := strings.Join(strings.Fields(markdown.OneLine(kv[1])), " "); text != "" {
 			fmt.Fprintf(&b, "%s: %s\n", kv[0], text)
 		}
 	}
@@ -66,5 +67,5 @@ func benchPart(s string) string {
 			return '_'
 		}
 		return r
-	}, clean(s))
+	}, markdown.Clean(s))
 }

@@ -3,9 +3,9 @@ package suitereport
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
 	"stepbench/bench/analysis"
+	"stepbench/internal/markdown"
 )
 
 // Markdown is the report of a; its figures are the PNG files in FiguresDir.
@@ -39,7 +39,7 @@ func mdBlocks(b *strings.Builder, blocks []block, level string) {
 			}
 			b.WriteString("\n")
 		case k.Code != "":
-			b.WriteString(mdFence(k.Code))
+			b.WriteString(markdown.Fence("sh", k.Code) + "\n")
 		case k.Table != nil:
 			mdTable(b, k.Table)
 		case k.Picture != nil:
@@ -56,60 +56,20 @@ func mdTable(b *strings.Builder, t *table) {
 		b.WriteString("No rows.\n\n")
 		return
 	}
-	b.WriteString("|")
+	var columns []markdown.Column
 	for _, c := range t.Columns {
-		fmt.Fprintf(b, " %s |", mdText(c.Head))
+		columns = append(columns, markdown.Column(c))
 	}
-	b.WriteString("\n|")
-	for _, c := range t.Columns {
-		if c.Text {
-			b.WriteString(":--|")
-		} else {
-			b.WriteString("--:|")
-		}
-	}
-	b.WriteString("\n")
-	for _, row := range t.Rows {
-		b.WriteString("|")
+	rows := make([][]string, len(t.Rows))
+	for i, row := range t.Rows {
 		for _, c := range row {
-			fmt.Fprintf(b, " %s |", mdText(c.Text))
+			rows[i] = append(rows[i], mdText(c.Text))
 		}
-		b.WriteString("\n")
 	}
-	b.WriteString("\n")
+	b.WriteString(markdown.Table(columns, rows) + "\n")
 	for _, n := range t.Notes() {
 		fmt.Fprintf(b, "%s\n\n", mdText(n))
 	}
 }
 
-// mdEscapes keep text from acting as Markdown or HTML, tables included.
-var mdEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;",
-	`\`, `\\`, "`", "\\`", "*", `\*`, "[", `\[`, "]", `\]`, "|", `\|`)
-
-func mdText(s string) string { return mdEscapes.Replace(oneLine(s)) }
-
-// mdFence is text as a block of code; the fence is longer than any run of
-// backticks in the text.
-func mdFence(s string) string {
-	fence := "```"
-	for strings.Contains(s, fence) {
-		fence += "`"
-	}
-	return fence + "sh\n" + clean(s) + "\n" + fence + "\n\n"
-}
-
-// oneLine is clean text without line breaks.
-func oneLine(s string) string {
-	return strings.NewReplacer("\n", " ", "\r", " ", "\t", " ").Replace(clean(s))
-}
-
-// clean takes out what a terminal would obey: control characters, and those
-// that turn the direction of writing.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\r' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-}
+func mdText(s string) string { return markdown.Escape(markdown.OneLine(s)) }

@@ -12,6 +12,7 @@ import (
 
 	"stepbench/bench/analysis"
 	"stepbench/bench/figure"
+	"stepbench/internal/markdown"
 )
 
 var (
@@ -24,7 +25,7 @@ var (
 
 	// Everything that came from data goes through the template, which escapes
 	// it for the place it stands in.
-	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"clean": clean, "svg": inline}).Parse(pageText))
+	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"clean": markdown.Clean, "svg": inline}).Parse(pageText))
 )
 
 type pageView struct {
@@ -65,5 +66,5 @@ func inline(f *figure.Figure) (template.HTML, error) {
 	view = view[:strings.Index(view[len(`viewBox="`):], `"`)+len(`viewBox="`)+1]
 	width := float64(f.Width())
 	return template.HTML(fmt.Sprintf(`<svg role="img" aria-label="%s" style="width:%.0fpx;min-width:%.0fpx" %s xmlns="http://www.w3.org/2000/svg">%s`,
-		template.HTMLEscapeString(clean(f.Title)), 1.35*width, 0.9*width, view, body)), nil
+		template.HTMLEscapeString(markdown.Clean(f.Title)), 1.35*width, 0.9*width, view, body)), nil
 }
