@@ -14,10 +14,10 @@ import (
 // a CPU rest on hardly feel it, and the intervals show what they feel.
 const stealFailFrac = 0.05
 
-// spinningFrac of a core is what an idle arm on a CPU uses at least if its
-// threads spin instead of sleeping. Below, housekeeping of vLLM's threads beyond
-// telemetry's rule is a flag: there it costs the other arm a few percent of one
-// core at most, alike in both.
+// spinningFrac of a core is what an idle arm uses at least if its threads spin
+// instead of sleeping. Below, housekeeping of vLLM's threads beyond telemetry's
+// rule is a flag: it costs the other arm a few percent of one core at most, alike
+// in both, and kernels on a GPU nothing; work on the device has its own gate.
 const spinningFrac = 0.2
 
 // residentFrac of a core is what a worker that waits for its launch may use.
@@ -108,7 +108,7 @@ func (w *machineWatch) End() []Gate {
 	for _, arm := range []Which{ArmA, ArmB} {
 		idle := telemetry.Merge(w.idle[arm]...)
 		g := telemetry.IdleGate(idle, w.pids[arm])
-		if p, ok := idle.Process(w.pids[arm]); !w.cuda && ok && g.Status == Fail {
+		if p, ok := idle.Process(w.pids[arm]); ok && g.Status == Fail {
 			if used := p.CPUFrac(); used.Known && used.V < spinningFrac {
 				g.Status = Flag
 			}
