@@ -41,14 +41,33 @@ type Batch struct {
 	Steps    []Step
 	Requests []RequestResult
 	Profiles []Profile // of a script's profiled Ops that ended
+	// Logprobs are of Requests that asked for them and ended by themselves, by id.
+	Logprobs map[int64]RequestLogprobs
 	Progress Progress
 }
 
-// Progress is the state of a run at the end of a batch.
+// Progress is the state of a run at the end of a batch. Total is 0 in a feed,
+// which does not know its end.
 type Progress struct {
 	Total, Admitted, Finished, Failed int
-	OutputTokens                      int64
+	OutputTokens                      int64 // returned
 	ElapsedNs                         int64
+
+	// Sums over the steps of a feed, which are not listed.
+	Steps     int64
+	CtxTokens int64 // of prompts
+	GenTokens int64 // of decode
+	StepNs    int64 // inside LLMEngine.step
+	EmptyNs   int64 // the engine had no request
+	Preempted int64 // requests that lost their KV cache
+}
+
+func (p *Progress) count(s *Step) {
+	p.Steps++
+	p.CtxTokens += int64(s.CtxTokens)
+	p.GenTokens += int64(s.GenTokens)
+	p.StepNs += s.WallNs()
+	p.Preempted += int64(s.Preempted)
 }
 
 // Stepper is one engine in this process, driven call by call from one thread.

@@ -113,3 +113,12 @@ func cpuSite(python bridge.Python) string {
 	}
 	return filepath.Dir(found[0])
 }
+
+// hubEnv lets a worker look a model up on the hub: one that is no folder, unless
+// the user forbade it.
+func hubEnv(model string) []string {
+	if filepath.IsAbs(model) || os.Getenv("HF_HUB_OFFLINE") != "" {
+		return nil
+	}
+	return []string{"HF_HUB_OFFLINE=0", "TRANSFORMERS_OFFLINE=0"}
+}

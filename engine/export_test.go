@@ -8,6 +8,8 @@ type (
 	OpenCommand = openCommand
 	CallCommand = callCommand
 	WireError   = wireError
+	More        = more
+	Refused     = refused
 )
 
 var (
@@ -25,3 +27,18 @@ var (
 )
 
 const FrameLimit = frameLimit
+
+// PIDs are the tokenizers' idle processes.
+func (t *Tokenizers) PIDs() (pids []int) {
+	for range len(t.idle) {
+		s := <-t.idle
+		if s != nil {
+			pids = append(pids, s.cmd.Process.Pid)
+		}
+		t.idle <- s
+	}
+	return pids
+}
+
+// Idle has an entry for each process that is.
+func (t *Tokenizers) Idle() chan *pythonScript { return t.idle }

@@ -49,6 +49,13 @@ func TestCommandRoundTrip(t *testing.T) {
 				{OffsetNs: math.MaxInt64, Request: engine.Request{ID: -1, Sampling: engine.Sampling{MaxTokens: 1, Seed: &zero}}},
 			},
 			MaxConcurrency: 3, KeepTokens: true}}},
+		{"feed", engine.Command{Feed: &engine.Feed{Concurrency: 7, KeepTokens: true}}},
+		{"more for a feed", engine.Command{More: &engine.More{
+			Requests: []engine.Request{{ID: 3, Prompt: []int32{5}, Sampling: engine.Sampling{
+				MaxTokens: 2, MinP: 0.1, FrequencyPenalty: -0.5, PresencePenalty: 0.5, RepetitionPenalty: 1.1, MinTokens: 1,
+				StopTokenIDs: []int32{0, 7}, Logprobs: new(int), PromptLogprobs: new(int), FinalOnly: true}}},
+			Refused: []engine.Refused{{ID: 4, PromptTokens: 9, Error: "NaN"}}}}},
+		{"the end of a feed", engine.Command{More: &engine.More{End: true}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -177,8 +177,31 @@ func samplingWire(s Sampling) map[string]any {
 	if len(s.Stop) > 0 {
 		m["stop"] = s.Stop
 	}
+	for name, value := range map[string]float64{
+		"min_p": s.MinP, "frequency_penalty": s.FrequencyPenalty,
+		"presence_penalty": s.PresencePenalty, "repetition_penalty": s.RepetitionPenalty,
+	} {
+		if value != 0 {
+			m[name] = value
+		}
+	}
+	if s.MinTokens != 0 {
+		m["min_tokens"] = s.MinTokens
+	}
+	if len(s.StopTokenIDs) > 0 {
+		m["stop_token_ids"] = s.StopTokenIDs
+	}
 	if s.IgnoreEOS {
 		m["ignore_eos"] = true
+	}
+	if s.Logprobs != nil {
+		m["logprobs"] = *s.Logprobs
+	}
+	if s.PromptLogprobs != nil {
+		m["prompt_logprobs"] = *s.PromptLogprobs
+	}
+	if s.finalOnly() {
+		m["final_only"] = true
 	}
 	return m
 }

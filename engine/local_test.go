@@ -67,6 +67,13 @@ func TestSamplingWire(t *testing.T) {
 		{"nothing", engine.Sampling{}, `{"max_tokens":0,"temperature":0}`},
 		{"everything", engine.Sampling{MaxTokens: 1, Temperature: 0.5, TopP: 0.9, TopK: 3, Seed: &zero, Stop: []string{"\n"}, IgnoreEOS: true},
 			`{"ignore_eos":true,"max_tokens":1,"seed":0,"stop":["\n"],"temperature":0.5,"top_k":3,"top_p":0.9}`},
+		{"of OpenAI's bodies", engine.Sampling{MaxTokens: 1, MinP: 0.1, FrequencyPenalty: -0.5, PresencePenalty: 0.5,
+			RepetitionPenalty: 1.1, MinTokens: 2, StopTokenIDs: []int32{7}},
+			`{"frequency_penalty":-0.5,"max_tokens":1,"min_p":0.1,"min_tokens":2,"presence_penalty":0.5,` +
+				`"repetition_penalty":1.1,"stop_token_ids":[7],"temperature":0}`},
+		{"final only", engine.Sampling{MaxTokens: 1, FinalOnly: true}, `{"final_only":true,"max_tokens":1,"temperature":0}`},
+		{"logprobs", engine.Sampling{MaxTokens: 1, Logprobs: new(int), PromptLogprobs: new(int)},
+			`{"final_only":true,"logprobs":0,"max_tokens":1,"prompt_logprobs":0,"temperature":0}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

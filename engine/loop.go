@@ -67,6 +67,13 @@ func (r *run) finish(err error) error {
 	return errors.Join(err, r.flush())
 }
 
+// flight is a request in the engine.
+type flight struct {
+	RequestResult
+	finalOnly bool // it returns at its end, which is no stamp for its tokens
+	logprobs  bool // are fetched when it ends
+}
+
 // run is the state of one plan in execution.
 type run struct {
 	*Loop
@@ -76,7 +83,9 @@ type run struct {
 	next    int // first arrival not admitted
 	index   int64
 
-	inFlight  map[int64]*RequestResult
+	inFlight  map[int64]*flight
+	feeds     bool    // steps are counted, not listed, and requests final only
+	ended     []int64 // in this step, with logprobs to fetch
 	batch     Batch
 	progress  Progress
 	flushedNs int64
@@ -89,7 +98,7 @@ func newRun(l *Loop, plan Plan, sink Sink) *run {
 	start := l.clock.NowNs() + startLeadNs
 	return &run{
 		Loop: l, plan: plan, sink: sink, startNs: start, flushedNs: start,
-		inFlight: map[int64]*RequestResult{},
+		inFlight: map[int64]*flight{},
 		progress: Progress{Total: len(plan.Arrivals)},
 	}
 }
@@ -142,10 +151,12 @@ func (r *run) submit(arrivals []Arrival) error {
 	reqs := make([]Request, len(arrivals))
 	walls := make([]int64, len(arrivals))
 	for i := range arrivals {
-		res := &RequestResult{
+		sampling := &arrivals[i].Sampling
+		sampling.FinalOnly = sampling.FinalOnly || r.feeds
+		res := &flight{RequestResult: RequestResult{
 			ID: arrivals[i].ID, PromptTokens: int32(len(arrivals[i].Prompt)),
 			ArrivalNs: r.startNs + arrivals[i].OffsetNs, AdmitNs: r.clock.NowNs(),
-		}
+		}, finalOnly: sampling.finalOnly(), logprobs: sampling.wantsLogprobs()}
 		if r.plan.MaxConcurrency > 0 { // a closed loop has no schedule
 			res.ArrivalNs = res.AdmitNs
 		}
@@ -153,8 +164,9 @@ func (r *run) submit(arrivals []Arrival) error {
 		if _, double := r.inFlight[res.ID]; double {
 			return fmt.Errorf("request id %d is in flight already: ids must be unique", res.ID)
 		}
-		// Growing during the decode steps would disturb them.
-		res.TokenNs = make([]int64, 0, max(0, min(arrivals[i].Sampling.MaxTokens, stampRoom)))
+		if !res.finalOnly { // growing during the decode steps would disturb them
+			res.TokenNs = make([]int64, 0, max(0, min(sampling.MaxTokens, stampRoom)))
+		}
 		r.progress.Admitted++
 		reqs[i], walls[i] = arrivals[i].Request, res.AnchorUnixNs+res.ArrivalNs-res.AnchorNs
 		r.inFlight[res.ID] = res
@@ -179,7 +191,11 @@ func (r *run) step(limits Limits, op int32) error {
 	}
 	s.Index, s.Op = r.index, op
 	r.index++
-	r.batch.Steps = append(r.batch.Steps, s.Step)
+	if r.feeds {
+		r.progress.count(&s.Step)
+	} else {
+		r.batch.Steps = append(r.batch.Steps, s.Step)
+	}
 	if r.idle++; s.CtxTokens+s.GenTokens > 0 || s.Step.Outputs > 0 {
 		r.idle = 0
 	}
@@ -189,6 +205,9 @@ func (r *run) step(limits Limits, op int32) error {
 	for i := range s.Outputs {
 		r.collect(&s.Outputs[i], &s)
 	}
+	if len(r.ended) > 0 {
+		return r.takeLogprobs()
+	}
 	return nil
 }
 
@@ -197,8 +216,10 @@ func (r *run) collect(o *Output, s *StepResult) {
 	if res == nil {
 		return // ended in an earlier step: the engine only confirms it
 	}
-	for range o.TokenLen {
-		res.TokenNs = append(res.TokenNs, s.ExitNs)
+	if !res.finalOnly {
+		for range o.TokenLen {
+			res.TokenNs = append(res.TokenNs, s.ExitNs)
+		}
 	}
 	res.OutputTokens += o.TokenLen
 	r.progress.OutputTokens += int64(o.TokenLen)
@@ -208,6 +229,9 @@ func (r *run) collect(o *Output, s *StepResult) {
 	if o.Finish != Unfinished {
 		res.Finish, res.DeliveredNs = o.Finish, s.ExitNs
 		res.take(&o.Stats)
+		if res.logprobs {
+			r.ended = append(r.ended, res.ID)
+		}
 		r.end(res)
 	}
 }
@@ -222,14 +246,14 @@ func (res *RequestResult) take(s *RequestStats) {
 	res.Corrupted = s.Corrupted
 }
 
-func (r *run) end(res *RequestResult) {
+func (r *run) end(res *flight) {
 	if res.Finish == FinishStop || res.Finish == FinishLength {
 		r.progress.Finished++
 	} else {
 		r.progress.Failed++
 	}
 	delete(r.inFlight, res.ID)
-	r.batch.Requests = append(r.batch.Requests, *res)
+	r.batch.Requests = append(r.batch.Requests, res.RequestResult)
 }
 
 // abandon aborts what is in flight and records how far it had come. A broken

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -20,13 +21,15 @@ type recorder struct {
 	atNs     []int64
 	steps    []engine.Step
 	requests map[int64]engine.RequestResult
+	logprobs map[int64]engine.RequestLogprobs
 	order    []int64
 }
 
 func (r *recorder) sink(b engine.Batch) error {
 	if r.requests == nil {
-		r.requests = map[int64]engine.RequestResult{}
+		r.requests, r.logprobs = map[int64]engine.RequestResult{}, map[int64]engine.RequestLogprobs{}
 	}
+	maps.Copy(r.logprobs, b.Logprobs)
 	r.batches, r.atNs = append(r.batches, b), append(r.atNs, r.clock.NowNs())
 	r.steps = append(r.steps, b.Steps...)
 	for _, q := range b.Requests {

@@ -12,13 +12,15 @@ type command struct {
 	Open  *openCommand
 	Run   *Plan
 	Play  *Script
+	Feed  *Feed
 	Call  *callCommand
-	Stop  bool // end the plan in execution; may arrive at any time
+	More  *more // for the feed in execution; may arrive at any time, as Stop
+	Stop  bool  // end the plan in execution
 	Close bool
 }
 
 // stoppable says whether a Stop ends the command early.
-func (c *command) stoppable() bool { return c.Run != nil || c.Play != nil }
+func (c *command) stoppable() bool { return c.Run != nil || c.Play != nil || c.Feed != nil }
 
 type openCommand struct {
 	Config []byte // JSON of Config: its Extra holds values of any type

@@ -1,14 +1,10 @@
 package engine
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os/exec"
-	"syscall"
 
 	"stepbench/bridge"
 )
@@ -17,24 +13,24 @@ import (
 // yardstick for what a host costs. It executes scripts only.
 const HostPlain HostMode = "plain"
 
-// runPlain imports the adapter from the folder given, as the shim does.
-const runPlain = "import sys; sys.path.insert(0, sys.argv.pop(1)); from " + adapterModule + ".plain import main; main()"
-
 // Plain is an engine driven by Python (stepbench_adapter/plain.py).
 type Plain struct {
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Reader
-	log  *logTail
+	*pythonScript
+	end  context.CancelFunc // kills the process
 	info Info
 }
 
 // OpenPlain starts the interpreter and opens an engine in it.
 func OpenPlain(ctx context.Context, cfg Config, opt WorkerOptions) (*Plain, error) {
-	p, err := startPlain(ctx, opt)
+	// It outlives ctx, which ends when all that are opened side by side are open.
+	life, end := context.WithCancel(context.Background())
+	defer context.AfterFunc(ctx, end)()
+	s, err := startScript(life, "plain", opt)
 	if err != nil {
+		end()
 		return nil, openError{err}
 	}
+	p := &Plain{pythonScript: s, end: end}
 	var reply struct {
 		Info
 		Counters []string `json:"counters"`
@@ -46,56 +42,6 @@ func OpenPlain(ctx context.Context, cfg Config, opt WorkerOptions) (*Plain, erro
 	p.info = reply.Info
 	p.info.HostMode = HostPlain
 	return p, checkCounters(reply.Counters)
-}
-
-func startPlain(ctx context.Context, opt WorkerOptions) (*Plain, error) {
-	python, err := bridge.FindPython(opt.Host.Python)
-	if err != nil {
-		return nil, err
-	}
-	adapter, err := adapterPath()
-	if err != nil {
-		return nil, err
-	}
-	env, err := WorkerEnv(opt)
-	if err != nil {
-		return nil, err
-	}
-	p := &Plain{log: newLogTail(opt.Log)}
-	p.cmd = exec.CommandContext(ctx, python.Executable, "-X", "utf8", "-s", "-u", "-c", runPlain, adapter)
-	p.cmd.Env = env
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
-	in, err1 := p.cmd.StdinPipe()
-	out, err2 := p.cmd.StdoutPipe()
-	stderr, err3 := p.cmd.StderrPipe()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return nil, err
-	}
-	p.in, p.out = in, bufio.NewReaderSize(out, 1<<20)
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go p.log.read(stderr)
-	return p, nil
-}
-
-// exchange writes one line and reads one.
-func (p *Plain) exchange(question, reply any) error {
-	text, err := json.Marshal(question)
-	if err != nil {
-		return err
-	}
-	_, err = p.in.Write(append(text, '\n'))
-	var line []byte
-	if err == nil {
-		line, err = p.out.ReadBytes('\n')
-	}
-	if err != nil {
-		_ = p.cmd.Wait()
-		return &WorkerError{During: "run", What: "died: " + p.cmd.ProcessState.String(), LogTail: p.log.last()}
-	}
-	return json.Unmarshal(line, reply)
 }
 
 // ask is exchange for everything after the opening.
@@ -130,8 +76,9 @@ func (p *Plain) Play(ctx context.Context, script Script, sink Sink) error {
 		Steps    [][]int64
 		Profiles []Profile
 	}
+	defer context.AfterFunc(ctx, p.end)() // it cannot be told to stop
 	if err := p.ask(script, &reply); err != nil {
-		return err
+		return errors.Join(context.Cause(ctx), err)
 	}
 	b := Batch{Profiles: reply.Profiles}
 	for i, row := range reply.Steps {
@@ -161,8 +108,7 @@ func (p *Plain) Call(_ context.Context, method string, args, reply any) error {
 
 // Close ends the process and its group.
 func (p *Plain) Close() error {
-	_ = p.in.Close()
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	_ = p.cmd.Wait()
+	p.kill()
+	p.end()
 	return nil
 }

@@ -57,6 +57,22 @@ func TestPlainPlays(t *testing.T) {
 	}
 }
 
+// Engines are opened side by side under a context that ends when all are open.
+func TestPlainOutlivesItsOpening(t *testing.T) {
+	ctx, end := context.WithCancel(context.Background())
+	p, err := engine.OpenPlain(ctx, tiny("fake"), onFakeVLLM(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	end()
+	script := engine.Script{Ops: []engine.Op{{Submit: []engine.Request{request(1, 8, 100)}, Steps: 1, Abort: true}}}
+	keep := func(engine.Batch) error { return nil }
+	if err := p.Play(context.Background(), script, keep); err != nil {
+		t.Errorf("after the end of the context it was opened under: %v", err)
+	}
+}
+
 // Each step says which graph it replayed and on how many tokens.
 func TestGraphModes(t *testing.T) {
 	cfg := tiny("fake")

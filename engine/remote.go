@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,7 +70,7 @@ type Remote struct {
 	once    sync.Once
 }
 
-var _ Engine = (*Remote)(nil)
+var _ Feeder = (*Remote)(nil)
 
 // OpenRemote starts a worker and opens an engine in it.
 func OpenRemote(ctx context.Context, cfg Config, opt WorkerOptions) (*Remote, error) {
@@ -79,14 +78,15 @@ func OpenRemote(ctx context.Context, cfg Config, opt WorkerOptions) (*Remote, er
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
-	if !filepath.IsAbs(cfg.Model.Path) && os.Getenv("HF_HUB_OFFLINE") == "" {
-		opt.Env = append([]string{"HF_HUB_OFFLINE=0", "TRANSFORMERS_OFFLINE=0"}, opt.Env...) // a hub name
-	}
+	opt.Env = append(hubEnv(cfg.Model.Path), opt.Env...)
 	r, err := startWorker(opt)
 	if err != nil {
 		return nil, err
 	}
-	rep, err := r.ask(ctx, "open", command{Open: &openCommand{text, opt.Host}}, cmp.Or(opt.OpenTimeout, defaultOpenTimeout), nil)
+	rep, err := r.ask(ctx, question{
+		during: "open", command: command{Open: &openCommand{text, opt.Host}},
+		timeout: cmp.Or(opt.OpenTimeout, defaultOpenTimeout),
+	})
 	if err == nil && rep.Info == nil {
 		err = r.failure("open", "answered nonsense (no description of the engine) and was killed")
 	}
@@ -166,13 +166,22 @@ func (r *Remote) read(out *os.File) {
 	}
 }
 
-// ask sends a command and waits for its answer, handing batches to each. The
-// worker counts as hung after a silence of timeout.
-func (r *Remote) ask(ctx context.Context, during string, c command, timeout time.Duration, each func(*Batch) error) (report, error) {
+// question is a command to a worker that is answered.
+type question struct {
+	during  string // for errors
+	command command
+	timeout time.Duration     // a longer silence means that the worker hangs
+	each    func(Batch) error // takes what comes before the answer
+	more    <-chan []byte     // frames that follow the command
+}
+
+// ask sends a command and waits for its answer.
+func (r *Remote) ask(ctx context.Context, q question) (report, error) {
 	if ctx.Err() != nil {
 		return report{}, context.Cause(ctx)
 	}
-	frame, err1 := encodeFrame(c)
+	timeout, during := q.timeout, q.during
+	frame, err1 := encodeFrame(q.command)
 	stop, err2 := encodeFrame(command{Stop: true})
 	if err := errors.Join(err1, err2); err != nil {
 		return report{}, err
@@ -180,15 +189,18 @@ func (r *Remote) ask(ctx context.Context, during string, c command, timeout time
 	// Written beside the loop: a worker that does not read is found by its
 	// silence, one that is gone by the end of its reports. A stop must not
 	// outlive this call, or it would end the next plan.
-	frames, written := make(chan []byte, 3), make(chan struct{})
+	stops, written := make(chan []byte, 2), make(chan struct{})
 	go func() {
 		defer close(written)
-		for f := range frames {
-			_, _ = r.in.Write(f)
+		for open := true; open; {
+			_, _ = r.in.Write(frame)
+			select {
+			case frame, open = <-stops:
+			case frame = <-q.more:
+			}
 		}
 	}()
-	defer func() { close(frames); <-written }()
-	frames <- frame
+	defer func() { close(stops); <-written }()
 
 	var sinkErr error
 	done := ctx.Done()
@@ -200,9 +212,9 @@ func (r *Remote) ask(ctx context.Context, during string, c command, timeout time
 			if !ok {
 				return report{}, errors.Join(sinkErr, r.lost(during))
 			}
-			if rep.Batch != nil && each != nil && sinkErr == nil {
-				if sinkErr = each(rep.Batch); sinkErr != nil {
-					frames <- stop
+			if rep.Batch != nil && q.each != nil && sinkErr == nil {
+				if sinkErr = q.each(*rep.Batch); sinkErr != nil {
+					stops <- stop
 				}
 			}
 			silence.Reset(timeout) // the sink's time is not the worker's
@@ -218,13 +230,13 @@ func (r *Remote) ask(ctx context.Context, during string, c command, timeout time
 			return rep, nil
 		case <-done:
 			done = nil
-			if !c.stoppable() {
+			if !q.command.stoppable() {
 				r.kill()
 				return report{}, context.Cause(ctx)
 			}
 			timeout = min(timeout, stopTimeout)
 			silence.Reset(timeout)
-			frames <- stop
+			stops <- stop
 		case <-silence.C:
 			r.kill()
 			return report{}, r.failure(during, fmt.Sprintf("gave no sign for %s and was killed", timeout))
@@ -273,17 +285,33 @@ func (r *Remote) Play(ctx context.Context, script Script, sink Sink) error {
 	return r.execute(ctx, command{Play: &script}, sink)
 }
 
-func (r *Remote) execute(ctx context.Context, c command, sink Sink) error {
-	_, err := r.ask(ctx, "run", c, cmp.Or(r.opt.StepTimeout, defaultStepTimeout),
-		func(b *Batch) error { return sink(*b) })
-	switch {
-	case err == nil || ctx.Err() == nil:
+// Feed implements [Feeder].
+func (r *Remote) Feed(ctx context.Context, f Feed, source Source, sink Sink) error {
+	f.Concurrency = f.limit(r.info.MaxNumSeqs)
+	frames := make(chan []byte)
+	s := startSupply(ctx, f.Concurrency, source, func(ctx context.Context, m more) error {
+		all, err := m.frames()
+		for _, frame := range all {
+			select {
+			case frames <- frame:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
 		return err
-	case errors.Is(err, ErrStopped) || errors.Is(err, context.Cause(ctx)):
-		return context.Cause(ctx)
-	}
-	return errors.Join(context.Cause(ctx), err)
+	})
+	_, err := r.ask(s.ctx, question{
+		during: "run", command: command{Feed: &f}, timeout: r.stepTimeout(), each: s.count(sink), more: frames,
+	})
+	return s.end(err)
 }
+
+func (r *Remote) execute(ctx context.Context, c command, sink Sink) error {
+	_, err := r.ask(ctx, question{during: "run", command: c, timeout: r.stepTimeout(), each: sink})
+	return cause(ctx, err)
+}
+
+func (r *Remote) stepTimeout() time.Duration { return cmp.Or(r.opt.StepTimeout, defaultStepTimeout) }
 
 // Call implements [Engine].
 func (r *Remote) Call(ctx context.Context, method string, args, reply any) error {
@@ -291,7 +319,9 @@ func (r *Remote) Call(ctx context.Context, method string, args, reply any) error
 	if err != nil {
 		return fmt.Errorf("call %s: %w", method, err)
 	}
-	rep, err := r.ask(ctx, "call "+method, command{Call: &callCommand{method, text}}, cmp.Or(r.opt.StepTimeout, defaultStepTimeout), nil)
+	rep, err := r.ask(ctx, question{
+		during: "call " + method, command: command{Call: &callCommand{method, text}}, timeout: r.stepTimeout(),
+	})
 	if err != nil || reply == nil {
 		return err
 	}
@@ -309,7 +339,7 @@ func (r *Remote) Close() error {
 		return nil // dead already, and said so
 	default:
 	}
-	_, err := r.ask(context.Background(), "close", command{Close: true}, r.closeTimeout(), nil)
+	_, err := r.ask(context.Background(), question{during: "close", command: command{Close: true}, timeout: r.closeTimeout()})
 	select {
 	case <-r.exited:
 	case <-time.After(r.closeTimeout()):

@@ -9,10 +9,32 @@ type Sampling struct {
 	TopK        int      `json:"top_k,omitempty"` // 0 means no limit
 	Seed        *int64   `json:"seed,omitempty"`
 	Stop        []string `json:"stop,omitempty"`
+
+	MinP              float64 `json:"min_p,omitempty"`
+	FrequencyPenalty  float64 `json:"frequency_penalty,omitempty"`
+	PresencePenalty   float64 `json:"presence_penalty,omitempty"`
+	RepetitionPenalty float64 `json:"repetition_penalty,omitempty"` // 0 means vLLM's default, 1
+	MinTokens         int     `json:"min_tokens,omitempty"`
+	StopTokenIDs      []int32 `json:"stop_token_ids,omitempty"`
+
 	// IgnoreEOS keeps generating after the end-of-sequence token, so that the
 	// output length is exactly MaxTokens.
 	IgnoreEOS bool `json:"ignore_eos,omitempty"`
+
+	// Logprobs asks for the logprob of every output token, and of this many
+	// tokens that were the likeliest in its place; PromptLogprobs for those of
+	// the prompt. Either implies FinalOnly.
+	Logprobs       *int `json:"logprobs,omitempty"`
+	PromptLogprobs *int `json:"prompt_logprobs,omitempty"`
+	// FinalOnly has the engine return the request only when it ends, so that
+	// steps are not spent on returning it: its tokens then have no TokenNs, and
+	// an aborted one has no tokens.
+	FinalOnly bool `json:"final_only,omitempty"`
 }
+
+func (s *Sampling) wantsLogprobs() bool { return s.Logprobs != nil || s.PromptLogprobs != nil }
+
+func (s *Sampling) finalOnly() bool { return s.FinalOnly || s.wantsLogprobs() }
 
 // Request is one prompt for the engine. ID is chosen by the caller and must be
 // unique among the requests in flight. Prompt holds token ids.

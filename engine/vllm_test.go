@@ -3,9 +3,13 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"stepbench/bridge"
 	"stepbench/engine"
@@ -287,5 +291,85 @@ func TestTwoFakeVLLMsAtOnce(t *testing.T) {
 	}
 	if recA.last().OutputTokens != 60 || recB.last().OutputTokens != 80 {
 		t.Errorf("%d and %d tokens, want 60 and 80", recA.last().OutputTokens, recB.last().OutputTokens)
+	}
+}
+
+// A feed through Python: final only, with logprobs, and each refused for its own.
+func TestFeedOnFakeVLLM(t *testing.T) {
+	t.Parallel()
+	r := open(t, tiny("a"), onFakeVLLM(t))
+	two, many := 2, 21
+	reqs := make([]engine.Request, 600)
+	for i := range reqs {
+		reqs[i] = arrive(int64(i%100), 0, i%4+1).Request
+		reqs[i].ID = int64(i)
+	}
+	reqs[3].Prompt = []int32{raises + 1} // vLLM refuses it
+	reqs[4].Prompt = []int32{1000}       // outside the vocabulary
+	reqs[5].Sampling.Temperature = math.Inf(1)
+	reqs[6].Sampling.Logprobs = &many
+	reqs[7].Sampling.Logprobs, reqs[7].Sampling.PromptLogprobs = &two, new(int)
+	refusals := map[int64]string{
+		3: "ValueError: request 3 cannot be served",
+		4: "token 0 of the prompt is 1000, outside the vocabulary 0..999",
+		5: "sampling parameters: json: unsupported value: +Inf",
+		6: "ValueError: Requested sample logprobs of 21, more than 20",
+	}
+	rec, rest := realTime(), reqs
+	err := r.Feed(t.Context(), engine.Feed{Concurrency: 50, KeepTokens: true}, func(_ context.Context, most int) (some []engine.Request, err error) {
+		some, rest = rest[:min(most, len(rest))], rest[min(most, len(rest)):]
+		if len(rest) == 0 {
+			err = io.EOF
+		}
+		return some, err
+	}, rec.sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range reqs {
+		got := rec.requests[int64(i)]
+		if got.Error != refusals[int64(i)] {
+			t.Errorf("request %d: error %q, want %q", i, got.Error, refusals[int64(i)])
+		}
+		if got.Error == "" && (len(got.Tokens) != want.Sampling.MaxTokens || got.LastTokenNs == 0 || got.TokenNs != nil) {
+			t.Errorf("request %d: %+v", i, got)
+		}
+	}
+	got := rec.logprobs[7]
+	first := rec.requests[7].Tokens[0] // of four
+	if len(rec.logprobs) != 1 {
+		t.Errorf("logprobs of %d requests, one asked", len(rec.logprobs))
+	}
+	want := &engine.Logprobs{Top: 2}
+	for k := range int32(4) {
+		want.Tokens = append(want.Tokens, first+k, 0, 1)
+		want.Values = append(want.Values, -float32(first+k)/8, 0, -0.125)
+	}
+	if diff := cmp.Diff(want, got.Output); diff != "" {
+		t.Errorf("logprobs (-want +got)\n%s", diff)
+	}
+	want = &engine.Logprobs{Tokens: []int32{2, 7}, Values: []float32{-0.25, -0.875}}
+	if diff := cmp.Diff(want, got.Prompt); diff != "" {
+		t.Errorf("prompt logprobs (-want +got)\n%s", diff)
+	}
+}
+
+// A step that kills the process in a feed.
+func TestFaultInAFeed(t *testing.T) {
+	t.Parallel()
+	r := open(t, tiny("a"), onFakeVLLM(t))
+	rec, next := realTime(), int64(0)
+	source := func(context.Context, int) ([]engine.Request, error) {
+		next++
+		q := arrive(next, 0, 2).Request
+		if next == 300 {
+			q.Prompt = []int32{faults}
+		}
+		return []engine.Request{q}, nil
+	}
+	err := r.Feed(t.Context(), engine.Feed{Concurrency: 4}, source, rec.sink)
+	workerError(t, err, "run", "died: exit status 2")
+	if _, done := rec.requests[300]; done || len(rec.order) < 290 || next > 304 {
+		t.Errorf("%d results of %d requests, the killer's among them: %v", len(rec.order), next, done)
 	}
 }

@@ -33,38 +33,49 @@ const planHeap = 1 << 30
 
 // Serve executes commands from in and reports to out until told to close.
 func (w *Worker) Serve(in io.Reader, out io.Writer) error {
-	commands := make(chan command)
+	orders := make(chan order)
 	w.out, w.failed = make(chan report, 64), make(chan error, 1)
-	go w.read(in, commands)
+	go w.read(in, orders)
 	go w.write(out)
-	for c := range commands {
-		if c.Close {
+	for o := range orders {
+		if o.Close {
 			return w.close()
 		}
-		w.out <- w.execute(c)
+		w.out <- w.execute(o)
 	}
 	close(w.out) // ends write, which may outlive this call on a pipe nobody reads
 	return errors.New("the parent closed its pipe")
 }
 
-// read decodes commands. Stop is acted on at once, since the main thread is
-// inside a plan then. Without a parent there is nobody to report to.
-func (w *Worker) read(in io.Reader, commands chan<- command) {
+// order is a command for the main thread and, of a feed, where its requests come.
+type order struct {
+	command
+	queue *queue
+}
+
+// read decodes commands. Stop and More are acted on at once, since the main
+// thread is inside a plan then. Without a parent there is nobody to report to.
+func (w *Worker) read(in io.Reader, orders chan<- order) {
+	feed := newQueue()
 	for {
 		var c command
 		if err := readFrame(in, &c); err != nil {
 			w.Orphaned()
-			close(commands)
+			close(orders)
 			return
 		}
-		if c.Stop {
+		switch {
+		case c.Stop:
 			w.stop.Store(true)
 			continue
-		}
-		if c.stoppable() {
+		case c.More != nil:
+			feed.put(*c.More)
+			continue
+		case c.stoppable():
 			w.stop.Store(false) // before any later Stop can arrive
+			feed = newQueue()   // what comes late for an earlier feed is void
 		}
-		commands <- c
+		orders <- order{c, feed}
 	}
 }
 
@@ -79,7 +90,7 @@ func (w *Worker) write(out io.Writer) {
 	w.failed <- err
 }
 
-func (w *Worker) execute(c command) report {
+func (w *Worker) execute(c order) report {
 	switch {
 	case c.Open != nil:
 		info, err := w.open(c.Open)
@@ -90,6 +101,9 @@ func (w *Worker) execute(c command) report {
 		return report{Done: true, Err: toWire(w.undisturbed(func(l *Loop, sink Sink) error { return l.Run(*c.Run, sink) }))}
 	case c.Play != nil:
 		return report{Done: true, Err: toWire(w.undisturbed(func(l *Loop, sink Sink) error { return l.Play(*c.Play, sink) }))}
+	case c.Feed != nil:
+		// It goes on for hours: Go's collector works as always.
+		return report{Done: true, Err: toWire(NewLoop(w.engine, w.stop.Load).feed(*c.Feed, c.queue, w.report))}
 	case c.Call != nil:
 		var reply json.RawMessage
 		err := w.engine.Call(c.Call.Method, json.RawMessage(c.Call.Args), &reply)
@@ -124,10 +138,12 @@ func (w *Worker) undisturbed(execute func(*Loop, Sink) error) error {
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) + planHeap)
 	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
-	return execute(NewLoop(w.engine, w.stop.Load), func(b Batch) error {
-		w.out <- report{Batch: &b}
-		return nil
-	})
+	return execute(NewLoop(w.engine, w.stop.Load), w.report)
+}
+
+func (w *Worker) report(b Batch) error {
+	w.out <- report{Batch: &b}
+	return nil
 }
 
 func (w *Worker) close() error {

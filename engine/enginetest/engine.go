@@ -11,7 +11,7 @@ import (
 // clock, in this process and on the caller's goroutine.
 type Engine struct{ *Fake }
 
-var _ engine.Engine = Engine{}
+var _ engine.Feeder = Engine{}
 
 // Run implements engine.Engine.
 func (e Engine) Run(ctx context.Context, plan engine.Plan, sink engine.Sink) error {
@@ -21,6 +21,11 @@ func (e Engine) Run(ctx context.Context, plan engine.Plan, sink engine.Sink) err
 // Play is as engine.Remote's.
 func (e Engine) Play(ctx context.Context, script engine.Script, sink engine.Sink) error {
 	return e.execute(ctx, func(l *engine.Loop) error { return l.Play(script, sink) })
+}
+
+// Feed implements engine.Feeder.
+func (e Engine) Feed(ctx context.Context, f engine.Feed, source engine.Source, sink engine.Sink) error {
+	return engine.NewLoopWithClock(e.Fake, e.Clock, nil).Feed(ctx, f, source, sink)
 }
 
 func (e Engine) execute(ctx context.Context, run func(*engine.Loop) error) error {

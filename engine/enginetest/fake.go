@@ -42,6 +42,9 @@ type Fake struct {
 	// About is what Info returns, its zero sizes filled in.
 	About engine.Info
 
+	// Forgetful keeps no Arrivals, so that a million requests leave nothing behind.
+	Forgetful bool
+
 	// Arrivals are the wall-clock arrivals handed to Submit, by request id.
 	Arrivals map[int64]int64
 	// MostRunning is the highest number of requests in the engine at a step.
@@ -50,6 +53,7 @@ type Fake struct {
 	Closed bool
 
 	waiting, running []*sequence
+	logprobs         map[int64]logprobs // of requests that ended
 	steps            int64
 	results          [2]engine.StepResult // alternate, as the shim's arenas do
 }
@@ -87,6 +91,9 @@ func (f *Fake) Submit(reqs []engine.Request, arrivalsUnixNs []int64) (map[int]er
 		s.stats.ArrivalS = seconds(arrivalsUnixNs[i])
 		s.stats.QueuedS = seconds(f.Clock.NowNs())
 		f.waiting = append(f.waiting, s)
+		if f.Forgetful {
+			continue
+		}
 		if f.Arrivals == nil {
 			f.Arrivals = map[int64]int64{}
 		}
@@ -137,7 +144,9 @@ func (f *Fake) Abort(ids []int64) (map[int64]engine.RequestStats, error) {
 // Call implements engine.Stepper.
 func (f *Fake) Call(method string, args, reply any) error {
 	var answer any
-	if f.OnCall != nil {
+	if ids, ok := args.([]int64); ok && method == "take_logprobs" {
+		answer = f.takeLogprobs(ids)
+	} else if f.OnCall != nil {
 		var err error
 		if answer, err = f.OnCall(method, args); err != nil {
 			return err

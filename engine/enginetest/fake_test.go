@@ -1,8 +1,10 @@
 package enginetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -156,5 +158,83 @@ func TestFaults(t *testing.T) {
 	refused, err := f.Submit([]engine.Request{request(2, 0, 1), request(3, 1, 0), request(4, 1, 1)}, make([]int64, 3))
 	if err != nil || len(refused) != 2 || refused[0] == nil || refused[1] == nil {
 		t.Errorf("refused %v, %v", refused, err)
+	}
+}
+
+func TestFinalOnly(t *testing.T) {
+	one := 1
+	final := request(0, 3, 2)
+	final.Sampling.FinalOnly = true
+	scored := request(1, 3, 2)
+	scored.Sampling.PromptLogprobs = &one
+	f := &Fake{Clock: &Clock{}, Forgetful: true}
+	drive(t, f, 1, engine.Limits{}, final, scored, request(2, 3, 2))
+	r, err := f.Step(engine.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lengths []int32
+	for _, o := range r.Outputs {
+		lengths = append(lengths, o.TokenLen)
+	}
+	if diff := cmp.Diff([]int32{2, 2, 1}, lengths); diff != "" || f.Arrivals != nil {
+		t.Errorf("tokens of the outputs (-want +got)\n%s", diff)
+	}
+	var taken map[int64]any
+	for i, want := range []int{1, 0} { // they are given once
+		if err := f.Call("take_logprobs", []int64{0, 1, 2}, &taken); err != nil || len(taken) != want {
+			t.Errorf("call %d: logprobs of %v, %v", i, taken, err)
+		}
+		taken = nil
+	}
+}
+
+func TestMortal(t *testing.T) {
+	tests := []struct {
+		name    string
+		after   int
+		kills   int64 // id of the request
+		results int
+	}{
+		{"lives", 0, -1, 50},
+		{"after some results", 20, -1, 20},
+		{"after the first", 1, -1, 1},
+		{"by a request", 0, 30, -1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &Mortal{
+				Engine: Engine{&Fake{Clock: &Clock{}, StepTime: Constant(time.Millisecond)}}, After: tt.after,
+				Kills: func(r engine.Request) bool { return r.ID == tt.kills },
+			}
+			given, got := int64(0), 0
+			source := func(context.Context, int) ([]engine.Request, error) {
+				if given == 50 {
+					return nil, io.EOF
+				}
+				given++
+				return []engine.Request{request(given-1, 3, 2)}, nil
+			}
+			err := m.Feed(t.Context(), engine.Feed{Concurrency: 8}, source, func(b engine.Batch) error {
+				got += len(b.Requests)
+				return nil
+			})
+			var died *engine.WorkerError
+			if errors.As(err, &died) != (tt.results != 50) || (err == nil) != (tt.results == 50) {
+				t.Errorf("error %v", err)
+			}
+			// What was outstanding, and what ended with it and was not delivered.
+			if tt.results >= 0 && got != tt.results || got < int(given)-2*8 || got > 50 {
+				t.Errorf("%d results of %d requests, want %d", got, given, tt.results)
+			}
+			if tt.results != 50 {
+				if again := m.Feed(t.Context(), engine.Feed{}, source, nil); !errors.As(again, &died) {
+					t.Errorf("it rose again: %v", again)
+				}
+			}
+			if err := m.Call(t.Context(), "x", nil, nil); (err == nil) != (tt.results == 50) {
+				t.Errorf("call: %v", err)
+			}
+		})
 	}
 }

@@ -121,12 +121,22 @@ func (f *Fake) update(work []share, r *engine.StepResult, tokenNs int64) {
 			q.stats.FirstTokenS = seconds(tokenNs)
 			q.stats.FirstTokenLatencyS = seconds(tokenNs+UnixOffsetNs) - q.stats.ArrivalS
 		}
-		out := engine.Output{ID: q.ID, TokenOff: int32(len(r.Tokens)), TokenLen: 1}
-		r.Tokens = append(r.Tokens, Token(q.Prompt, q.outputs))
 		q.outputs++
 		q.stats.LastTokenS, q.stats.GenerationTokens = seconds(tokenNs), int32(q.outputs)
-		if q.outputs == q.Sampling.MaxTokens {
+		ends, from := q.outputs == q.Sampling.MaxTokens, q.outputs-1
+		if q.finalOnly() {
+			if !ends {
+				continue
+			}
+			from = 0
+		}
+		out := engine.Output{ID: q.ID, TokenOff: int32(len(r.Tokens)), TokenLen: int32(q.outputs - from)}
+		for k := from; k < q.outputs; k++ {
+			r.Tokens = append(r.Tokens, Token(q.Prompt, k))
+		}
+		if ends {
 			out.Finish, out.Stats = engine.FinishLength, q.stats
+			f.keepLogprobs(q)
 		}
 		r.Outputs = append(r.Outputs, out)
 	}

@@ -5,10 +5,11 @@ package integration
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,11 +22,7 @@ import (
 // on the same prompts, and make sense.
 func TestGreedyMatchesPlainPython(t *testing.T) {
 	e := real(t)
-	var want struct {
-		Prompts, Outputs [][]int32
-		Texts            []string
-	}
-	plainPython(t, &want)
+	want := plainPython(t)
 	reqs := make([]engine.Request, len(want.Prompts))
 	for i, p := range want.Prompts {
 		reqs[i] = engine.Request{ID: int64(9000 + i), Prompt: p, Sampling: engine.Sampling{MaxTokens: 16}}
@@ -56,25 +53,52 @@ func TestGreedyMatchesPlainPython(t *testing.T) {
 	t.Logf("%d prompts, first answer %q", len(got), want.Texts[0])
 }
 
-// plainPython runs vLLM as its users do, in a process of its own.
-func plainPython(t *testing.T, reply any) {
+// answers are of vllm.LLM.
+type answers struct {
+	Prompts, Outputs [][]int32
+	Texts, Finish    []string
+}
+
+type plainAnswers struct {
+	answers
+	Chats   []json.RawMessage
+	Chat    answers
+	Stop    []string
+	Stopped answers
+	Scored  struct{ Output, Prompt [][]map[int32]float64 }
+}
+
+var plainOnce = sync.OnceValues(runPlainPython)
+
+// plainPython is what vLLM answers when it is run as its users do, in a process
+// of its own.
+func plainPython(t *testing.T) plainAnswers {
 	t.Helper()
-	python, err := bridge.FindPython("")
+	reply, err := plainOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := filepath.Abs("../../models/smollm2-135m-instruct")
+	return reply
+}
+
+func runPlainPython() (reply plainAnswers, err error) {
+	python, err := bridge.FindPython("")
 	if err != nil {
-		t.Fatal(err)
+		return reply, err
+	}
+	model, err := modelFolder()
+	if err != nil {
+		return reply, err
 	}
 	cmd := exec.Command(python.Executable, "testdata/generate.py", model)
 	cmd.Env = append(os.Environ(), "VLLM_CPU_KVCACHE_SPACE=1")
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("plain Python: %v\n%s", err, log.String())
+		return reply, fmt.Errorf("plain Python: %w\n%s", err, log.String())
 	}
-	if err := json.Unmarshal(out.Bytes(), reply); err != nil {
-		t.Fatalf("plain Python printed %q: %v", out.String(), err)
+	if err := json.Unmarshal(out.Bytes(), &reply); err != nil {
+		return reply, fmt.Errorf("plain Python printed %q: %w", out.String(), err)
 	}
+	return reply, nil
 }

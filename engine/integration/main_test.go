@@ -61,14 +61,21 @@ const (
 	modelLen  = 512
 )
 
+func modelFolder() (string, error) {
+	model, err := filepath.Abs("../../models/smollm2-135m-instruct")
+	if err == nil {
+		_, err = os.Stat(model)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: run make model", err)
+	}
+	return model, nil
+}
+
 var shared = sync.OnceValues(func() (*engine.Local, error) {
-	root, err := filepath.Abs("../..")
+	model, err := modelFolder()
 	if err != nil {
 		return nil, err
-	}
-	model := filepath.Join(root, "models", "smollm2-135m-instruct")
-	if _, err := os.Stat(model); err != nil {
-		return nil, fmt.Errorf("%w: run make model", err)
 	}
 	var local *engine.Local
 	on(func() {

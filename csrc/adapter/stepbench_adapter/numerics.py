@@ -104,6 +104,22 @@ def sequence(flat, first, top_k):
     return {"tokens": tokens, "logprobs": bits(logprobs), "top": top, "top_logprobs": bits(top_logprobs)}
 
 
-def bits(values):
-    """Little-endian float64 in base64: JSON has no NaN, and every bit counts."""
-    return base64.b64encode(struct.pack(f"<{len(values)}d", *values)).decode()
+def packed(flat):
+    """A FlatLogprobs whole: 1+top tokens a place, without the places that have
+    none (a prompt's first). vLLM computes float32."""
+    if flat is None:
+        return None
+    places = [(b, e) for b, e in zip(flat.start_indices, flat.end_indices) if e > b]
+    widths = {e - b for b, e in places}
+    if len(widths) > 1:
+        raise RuntimeError(f"logprobs: places have {min(widths)} to {max(widths)} tokens, want as many each")
+    return {
+        "top": max(widths, default=1) - 1,
+        "tokens": bits(flat.token_ids, "i"),
+        "values": bits(flat.logprobs, "f"),
+    }
+
+
+def bits(values, kind="d"):
+    """Little-endian in base64: JSON has no NaN, and every bit counts."""
+    return base64.b64encode(struct.pack(f"<{len(values)}{kind}", *values)).decode()

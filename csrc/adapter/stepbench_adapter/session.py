@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-from . import describe, variant
+from . import describe, numerics, variant
 from .conditions import Conditions
 from .profile import Profiler
 
@@ -99,6 +99,7 @@ class Session:
         self.info = "{}"
         self.variant = None  # stock
         self.audited = {} if audit else None
+        self.logprobs = {}  # of ended requests that asked, until taken
         self.profiler = Profiler(describe.platform_name())
         self.conditions = Conditions(describe.platform_name())
         self.step = engine.step
@@ -106,21 +107,23 @@ class Session:
         self.counters = probe.cells
         self.set_limits = probe.set_limits
         self._sampling = SamplingParams
-        self._delta = RequestOutputKind.DELTA
+        self._delta, self._final = RequestOutputKind.DELTA, RequestOutputKind.FINAL_ONLY
         self._detokenize = engine.tokenizer is not None
 
     def params(self, text):
         return [self._params(**p) for p in json.loads(text)]
 
-    def _params(self, stop=None, **fields):
+    def _params(self, stop=None, final_only=False, **fields):
         """SamplingParams, or the exception they raised: it refuses the requests
         that use them, not the others of their batch."""
+        if "logprobs" in fields or "prompt_logprobs" in fields:
+            fields["flat_logprobs"] = True
         try:
             return self._sampling(
                 stop=stop,
                 # Text is made from token ids elsewhere; only stop strings need it here.
                 detokenize=bool(stop) and self._detokenize,
-                output_kind=self._delta,
+                output_kind=self._final if final_only else self._delta,
                 **fields,
             )
         except (TypeError, ValueError) as e:
@@ -139,6 +142,9 @@ class Session:
     def finish(self, output):
         if self.audited is not None:
             self.audited[output.request_id] = output.metrics
+        own, prompt = output.outputs[0].logprobs, output.prompt_logprobs
+        if own is not None or prompt is not None:
+            self.logprobs[output.request_id] = own, prompt
         return stats_row(output.metrics, output.num_cached_tokens)
 
     def call(self, method, args):
@@ -155,6 +161,14 @@ class Session:
                 rows[state.external_req_id] = stats_row(state.stats, state.num_cached_tokens)
         self.engine.abort_request(list(wanted))
         return rows
+
+    def do_take_logprobs(self, ids):
+        """Logprobs of requests that ended, by id; they are forgotten here."""
+        taken = {}
+        for i in map(str, ids):
+            own, prompt = self.logprobs.pop(i, (None, None))
+            taken[i] = {"output": numerics.packed(own), "prompt": numerics.packed(prompt)}
+        return taken
 
     def do_audit(self, _):
         """RequestStateStats of all requests ended so far, floats as hex, so that
@@ -201,8 +215,6 @@ class Session:
         return self.variant.calls() if self.variant else {}
 
     def do_numerics(self, args):
-        from . import numerics
-
         return numerics.run(self, **args)
 
     def do_tokenise(self, args):

@@ -2,6 +2,8 @@ import ctypes
 import time
 from types import SimpleNamespace as Bag
 
+from vllm.sampling_params import RequestOutputKind
+
 from . import handlers
 
 VOCAB = 1000
@@ -129,19 +131,41 @@ class OutputProcessor:
     def process_outputs(self, ended):
         results = []
         for r, finished in ended:
+            fields = r.params.fields
+            final_only = fields["output_kind"] is RequestOutputKind.FINAL_ONLY
             if finished:
                 self.request_states.pop(r.req_id, None)
+            elif final_only:
+                continue
             reason = "length" if finished else None
+            tokens = r.output if final_only else r.output[-1:]
+            logprobs = flat_logprobs(tokens, fields.get("logprobs"))
             results.append(
                 Bag(
                     request_id=r.req_id,
-                    outputs=[Bag(token_ids=r.output[-1:], finish_reason=reason)],
+                    outputs=[Bag(token_ids=tokens, finish_reason=reason, logprobs=logprobs)],
                     finished=finished,
                     metrics=r.stats,
                     num_cached_tokens=0,
+                    prompt_logprobs=flat_logprobs([None, *r.tokens[1:]], fields.get("prompt_logprobs")),
                 )
             )
         return results
+
+
+def flat_logprobs(tokens, top):
+    """The parts of vllm.logprobs.FlatLogprobs that are read. A token's logprob is
+    its negative eighth; the likeliest are 0, 1, ... None is a place without any."""
+    if top is None:
+        return None
+    flat = Bag(start_indices=[], end_indices=[], token_ids=[], logprobs=[])
+    for token in tokens:
+        flat.start_indices.append(len(flat.token_ids))
+        if token is not None:
+            flat.token_ids += [token, *range(top)]
+        flat.end_indices.append(len(flat.token_ids))
+    flat.logprobs = [-t / 8 for t in flat.token_ids]
+    return flat
 
 
 class Client:

@@ -1,0 +1,3 @@
+from types import SimpleNamespace
+
+logging = SimpleNamespace(set_verbosity_error=lambda: None)
