@@ -1,0 +1,141 @@
+package input
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// parquetBatch rows are read at once; few, for a prompt can be large.
+const parquetBatch = 16
+
+// parquetRows gives the used columns of a Parquet file as objects, so that one
+// code reads both kinds of file and says the same of the same mistake.
+type parquetRows struct {
+	groups  []parquet.RowGroup // not opened yet
+	open    parquet.Rows       // nil between groups
+	buffer  []parquet.Row
+	pending []parquet.Row // of buffer, not given yet
+	number  int64         // of the last row given, from 1
+
+	leaves []leaf // by column index; unused ones have no column name
+	rows   int64  // of the file
+	bytes  *counter
+}
+
+// openParquet reads the footer, and checks that the columns are there.
+func (f *file) openParquet(r *os.File, o *Options) error {
+	p, names, err := newParquetRows(r, f.bytes.total)
+	if err != nil {
+		return err
+	}
+	p.bytes = f.bytes
+	f.records = p
+	f.closers = append(f.closers, p.close)
+	c, err := f.usePlain(o, func(name string) bool { return slices.Contains(names, name) }, names)
+	if err != nil {
+		return err
+	}
+	return p.use(&c)
+}
+
+func newParquetRows(r io.ReaderAt, size int64) (p *parquetRows, names []string, err error) {
+	defer recoverParquet(&err)
+	if err := checkFooter(r, size); err != nil {
+		return nil, nil, fmt.Errorf("not Parquet: %w", err)
+	}
+	opened, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return nil, nil, fmt.Errorf("not Parquet: %w", err)
+	}
+	p = &parquetRows{groups: opened.RowGroups(), buffer: make([]parquet.Row, parquetBatch), rows: opened.NumRows()}
+	p.leaves = leavesOf(opened.Schema())
+	for _, l := range p.leaves {
+		if !slices.Contains(names, l.path[0]) {
+			names = append(names, l.path[0])
+		}
+	}
+	return p, names, nil
+}
+
+// checkFooter refuses a file whose last 8 bytes are not the magic number and the
+// length of a footer that it can hold: parquet-go would first make room for
+// whatever length it finds there.
+func checkFooter(r io.ReaderAt, size int64) error {
+	end := make([]byte, 8)
+	if size < int64(len(parquetMagic)+len(end)) {
+		return errors.New("it is too short")
+	}
+	if _, err := r.ReadAt(end, size-int64(len(end))); err != nil {
+		return err
+	}
+	if string(end[4:]) != parquetMagic {
+		return errors.New("it does not end in PAR1: it was cut off")
+	}
+	if footer := int64(binary.LittleEndian.Uint32(end)); footer > size-int64(len(parquetMagic)+len(end)) {
+		return fmt.Errorf("its footer of %d bytes is longer than the file", footer)
+	}
+	return nil
+}
+
+// recoverParquet turns a panic into an error: parquet-go trusts its input, and
+// a damaged file can crash it.
+func recoverParquet(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("a damaged Parquet file: %v", p)
+	}
+}
+
+func (p *parquetRows) line() int64 { return p.number }
+
+func (p *parquetRows) next() (o object, err error) {
+	defer recoverParquet(&err)
+	for len(p.pending) == 0 {
+		if err := p.fill(); err != nil {
+			return nil, err
+		}
+	}
+	values := p.pending[0]
+	p.pending = p.pending[1:]
+	p.number++
+	if p.bytes != nil && p.rows > 0 {
+		p.bytes.read.Store(int64(float64(p.bytes.total) * min(1, float64(p.number)/float64(p.rows))))
+	}
+	return p.object(values)
+}
+
+// fill reads the next rows of the open group, or opens the next group.
+func (p *parquetRows) fill() error {
+	if p.open == nil {
+		if len(p.groups) == 0 {
+			return io.EOF
+		}
+		p.open, p.groups = p.groups[0].Rows(), p.groups[1:]
+	}
+	n, err := p.open.ReadRows(p.buffer)
+	p.pending = p.buffer[:n]
+	if err == nil && n == 0 {
+		return errors.New("a damaged Parquet file: its rows end before their number says")
+	}
+	if err != nil && err != io.EOF {
+		p.number++
+		return err
+	}
+	if err == io.EOF { // what came with it is still to be given
+		err = p.open.Close()
+		p.open = nil
+	}
+	return err
+}
+
+func (p *parquetRows) close() {
+	if p.open != nil {
+		_ = p.open.Close() // only read
+		p.open = nil
+	}
+}

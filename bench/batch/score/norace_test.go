@@ -1,0 +1,6 @@
+//go:build !race
+
+package score
+
+// thinning divides the number of simulated data sets.
+const thinning = 1
