@@ -28,7 +28,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
 
 .PHONY: help setup lock build shim binary model vllm-source nvcc bench bench-run test test-shim test-go test-race \
-	test-checkptr test-vllm race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
+	test-checkptr test-readers test-vllm race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,8 +41,8 @@ setup: ## .venv with Python, vLLM and the build tools, from the lock; does nothi
 $(VENV): requirements/cpu.txt requirements/cuda.txt build/setup/setup.sh
 	@build/setup/setup.sh
 
-lock: $(VENV) ## write requirements/cpu.txt, cuda.txt and nvcc.txt again from the *.in files (LOCK_FLAGS=--upgrade for newer versions)
-	@for device in cpu cuda nvcc; do \
+lock: $(VENV) ## write requirements/cpu.txt, cuda.txt, nvcc.txt and readers.txt again from the *.in files (LOCK_FLAGS=--upgrade for newer versions)
+	@for device in cpu cuda nvcc readers; do \
 	  echo "lock: requirements/$$device.txt"; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes $(LOCK_FLAGS) \
 	    --override requirements/overrides.txt --custom-compile-command 'make lock' \
@@ -78,6 +78,13 @@ nvcc: .nvcc/stepbench-nvcc ## the CUDA compiler from PyPI in .nvcc, for machines
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes --target .nvcc -r $<
 	@cp $< $@
 
+# As .nvcc: packages beside .venv, not in it.
+.readers/stepbench-readers: requirements/readers.txt | $(VENV)
+	@echo "readers: download and unpack the packages of $<, about 130 MB"
+	@rm -rf .readers
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes --target .readers -r $<
+	@cp $< $@
+
 ## run and test
 
 bench: ## build, then run the quick suite with real vLLM: every axis of the analysis, and its report
@@ -87,7 +94,7 @@ bench-run:
 	out/stepbench run quick
 
 test: ## build, check and run all tests, real vLLM included
-	+@$(STAGES) "make test" setup shim binary model check test-shim test-go test-race test-checkptr test-vllm
+	+@$(STAGES) "make test" setup shim binary model check test-shim test-go test-race test-checkptr test-readers test-vllm
 
 test-shim: $(VENV)
 	@$(CMAKE) -B out/cmake-asan -DSTEPBENCH_ASAN=ON
@@ -105,6 +112,10 @@ test-race: shim
 # The packages that read memory which C owns.
 test-checkptr: shim
 	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -gcflags=all=-d=checkptr ./bridge/... ./engine/...
+
+test-readers: .readers/stepbench-readers ## open Parquet output with DuckDB, pandas and Polars
+	PYTHONPATH=$(CURDIR)/.readers STEPBENCH_READERS_PYTHON=$(BIN)/python \
+	  $(GOTEST) -tags integration -count=1 -run TestReaders ./bench/batch/output
 
 # One package at a time: engines share the cores and the memory.
 test-vllm: shim binary vllm-source nvcc

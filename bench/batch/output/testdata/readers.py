@@ -54,8 +54,10 @@ def with_polars(pattern):
 
     rows = polars.read_parquet(pattern).to_dicts()
     for row in rows:
-        # Polars gives a map as a list of {key, value}.
-        row["scores"] = [(s["key"], s["value"]) for s in row["scores"] or []]
+        scores = row["scores"] or {}
+        if not isinstance(scores, dict):  # Polars 1 gives a map as a list of {key, value}
+            scores = {s["key"]: s["value"] for s in scores}
+        row["scores"] = list(scores.items())
     return rows
 
 
