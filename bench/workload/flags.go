@@ -34,9 +34,12 @@ type Flags struct {
 	TimeScale float64 `json:"time_scale,omitempty"`
 	// Concurrency is --concurrency: above 0, a closed loop of that many requests
 	// in place of scheduled arrivals. RatePerS and Pattern are then not used.
-	Concurrency int    `json:"concurrency,omitempty"`
-	SLO         *SLO   `json:"slo,omitempty"` // --slo
-	Seed        uint64 `json:"seed"`          // --seed
+	Concurrency int `json:"concurrency,omitempty"`
+	// FinalOnly is --final-only: requests return at their end alone, as offline
+	// generation has it. It needs a RatePerS of +Inf.
+	FinalOnly bool   `json:"final_only,omitempty"`
+	SLO       *SLO   `json:"slo,omitempty"` // --slo
+	Seed      uint64 `json:"seed"`          // --seed
 }
 
 // DefaultFlags are a first look at a model: enough requests for a median with
@@ -83,6 +86,9 @@ func (f Flags) resolve(l Limits) (resolved, error) {
 		fail("--concurrency %d: at least 1 is needed", f.Concurrency)
 	case source.Kind.Trace() && f.Concurrency > 0:
 		fail("--concurrency %d: a trace has arrival times of its own, leave one out", f.Concurrency)
+	}
+	if f.FinalOnly && !f.offline() {
+		fail("--final-only: without stamps of tokens only --rate inf can be summarised")
 	}
 	scale := f.TimeScale
 	if scale == 0 {

@@ -30,6 +30,7 @@ func TestValidate(t *testing.T) {
 		{"exactly the model's length", with(func(f *Flags) { f.InputTokens, f.OutputTokens = 1000, 24 }), gpt2},
 		{"one request offline", with(func(f *Flags) { f.Requests, f.Pattern = 1, "offline" }), gpt2},
 		{"infinite rate", with(func(f *Flags) { f.RatePerS = math.Inf(1) }), gpt2},
+		{"final only", with(func(f *Flags) { f.RatePerS, f.FinalOnly = math.Inf(1), true }), gpt2},
 		{"gamma", with(func(f *Flags) { f.Pattern, f.Shape = "gamma", 0.5 }), gpt2},
 	}
 	for _, tt := range tests {
@@ -51,6 +52,7 @@ func TestValidate_Errors(t *testing.T) {
 			[]string{"--input-len 1000 and --output-len 100: together 1100 tokens, the model's limit is 1024"}},
 		{"lengths that overflow", with(func(f *Flags) { f.InputTokens, f.OutputTokens = math.MaxInt, math.MaxInt }), []string{"the model's limit is 1024"}},
 		{"only warm-up", with(func(f *Flags) { f.Requests = 2 }), []string{"--requests 2: at least 3 are needed, the first 2 are warm-up"}},
+		{"final only at a rate", with(func(f *Flags) { f.FinalOnly = true }), []string{"--final-only: without stamps of tokens only --rate inf"}},
 		{"nothing offline", with(func(f *Flags) { f.Requests, f.Pattern = 0, "offline" }), []string{"--requests 0: at least 1"}},
 		{"all at once", with(func(f *Flags) { *f = Flags{RatePerS: -3, Pattern: "poison", BurstSize: -1} }),
 			[]string{"--requests 0", "--input-len 0", "--output-len 0", "rate -3", `unknown arrival pattern "poison"`, "burst size -1"}},

@@ -34,6 +34,9 @@ type Spec struct {
 	Prompts  dataset.RandomSpec `json:"prompts"`
 	// Concurrency > 0 is a closed loop.
 	Concurrency int `json:"concurrency,omitempty"`
+	// FinalOnly requests return at their end: no token has a stamp of its own, and
+	// a step does not pay for it.
+	FinalOnly bool `json:"final_only,omitempty"`
 	// MaxModelTokens is the limit that prompts and outputs from a file had to
 	// keep, 0 without one.
 	MaxModelTokens int `json:"max_model_tokens,omitempty"`
@@ -69,6 +72,7 @@ func New(f Flags, l Limits) (Spec, error) {
 			Vocab: l.Vocab, Exclude: l.SpecialIDs, Seed: f.Seed,
 		},
 		Concurrency:    f.Concurrency,
+		FinalOnly:      f.FinalOnly,
 		SLO:            f.SLO,
 		WarmUpRequests: WarmUpRequests,
 	}
@@ -157,7 +161,7 @@ func (s Spec) plan(items []dataset.Item) (engine.Plan, error) {
 			OffsetNs: offsets[i],
 			Request: engine.Request{
 				ID: int64(i), Prompt: item.Prompt,
-				Sampling: engine.Sampling{MaxTokens: item.OutputTokens, IgnoreEOS: true},
+				Sampling: engine.Sampling{MaxTokens: item.OutputTokens, IgnoreEOS: true, FinalOnly: s.FinalOnly},
 			},
 		}
 	}

@@ -245,6 +245,27 @@ func TestOffline(t *testing.T) {
 	}
 }
 
+func TestFinalOnly(t *testing.T) {
+	in := simulated(t, constant(20, math.Inf(1)), workloadtest.Default())
+	want := Summarize(in)
+	for i := range in.Requests {
+		in.Requests[i].TokenNs = nil
+	}
+	got := Summarize(in)
+	if !got.Valid() {
+		t.Errorf("gates %+v", got.Gates)
+	}
+	if diff := cmp.Diff(want.WholeRun, got.WholeRun); diff != "" {
+		t.Errorf("rates with stamps of tokens and without (-with +without)\n%s", diff)
+	}
+	if d := latency(t, &got, "ITL"); d.N != 0 || d.MeanNs != nil {
+		t.Errorf("ITL %+v without stamps", d)
+	}
+	if d := latency(t, &got, "TPOT"); d.N != 20 {
+		t.Errorf("TPOT of %d requests, want 20", d.N)
+	}
+}
+
 func TestNothingRecorded(t *testing.T) {
 	sum := Summarize(Input{Spec: newSpec(t, DefaultFlags())})
 	if sum.Counts.NotRun != 16 || sum.Window != nil || sum.WholeRun != nil || sum.Shares != nil || sum.Steps != nil {

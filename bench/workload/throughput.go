@@ -53,6 +53,9 @@ func (v *view) throughput(w window) Throughput {
 		r := &v.requests[i]
 		if Completed(r) && w.holds(r.LastTokenNs) {
 			completed++
+			if len(r.TokenNs) == 0 { // final-only
+				output += int(r.OutputTokens)
+			}
 		}
 		if w.holds(r.FirstTokenNs) {
 			prompt += int(r.PromptTokens)

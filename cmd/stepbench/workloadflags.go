@@ -30,6 +30,7 @@ func workloadFlagSet() []cli.Flag {
 		&cli.BoolFlag{Name: "raw", Usage: "keep the drawn arrivals instead of scaling them to the exact rate"},
 		&cli.Float64Flag{Name: "time-scale", Usage: "multiply the times of a trace: 0.5 replays it twice as fast", DefaultText: "1"},
 		&cli.IntFlag{Name: "concurrency", Usage: "a closed loop: keep `N` requests in the engine, instead of --rate and --pattern"},
+		&cli.BoolFlag{Name: "final-only", Usage: "with --rate inf: requests return at their end alone, as offline generation does; less work a step, and no inter-token latencies"},
 		&cli.StringFlag{Name: "slo", Usage: "limits that count as good, as ttft=200ms,tpot=50ms,e2e=3s", DefaultText: "none, and no goodput"},
 		&cli.Uint64Flag{Name: "seed", Value: d.Seed, Usage: "of arrivals and prompts"},
 	}
@@ -53,7 +54,7 @@ func workloadFlags(c *cli.Context) (workload.Flags, error) {
 		InputTokens: c.Int("input-len"), OutputTokens: c.Int("output-len"),
 		RatePerS: rate, Pattern: c.String("pattern"), BurstSize: c.Int("burst-size"), Shape: c.Float64("shape"),
 		OnS: c.Duration("burst-on").Seconds(), OffS: c.Duration("burst-off").Seconds(), Raw: c.Bool("raw"),
-		TimeScale: c.Float64("time-scale"), Concurrency: c.Int("concurrency"), SLO: slo, Seed: c.Uint64("seed"),
+		TimeScale: c.Float64("time-scale"), Concurrency: c.Int("concurrency"), FinalOnly: c.Bool("final-only"), SLO: slo, Seed: c.Uint64("seed"),
 	}, nil
 }
 
