@@ -28,7 +28,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
 
 .PHONY: help setup lock build shim binary model vllm-source nvcc bench bench-run test test-shim test-go test-race \
-	test-checkptr test-readers test-vllm race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
+	test-checkptr test-readers test-vllm test-slow race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -121,18 +121,21 @@ test-readers: .readers/stepbench-readers ## open Parquet output with DuckDB, pan
 test-vllm: shim binary vllm-source nvcc
 	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration -count=1 -p 1 -timeout 30m ./build/... ./engine/... ./cmd/...
 
+test-slow: shim binary model vllm-source ## comparisons of attention, from its source and from a header: minutes of compiling
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration,slow -count=1 -timeout 60m -run TestABOfAttention -v ./cmd/stepbench
+
 ## source
 
 check: fmt-check vet lint ## formatting, go vet and all linters
 
 vet:
 	go vet ./...
-	go vet -tags integration ./...
+	go vet -tags integration,slow ./...
 
 lint: lint-go lint-python lint-c lint-shell ## staticcheck, ruff, gcc -fanalyzer; cppcheck and shellcheck where installed
 
 lint-go:
-	go run $(STATICCHECK) -tags integration ./...
+	go run $(STATICCHECK) -tags integration,slow ./...
 
 lint-python: $(VENV)
 	$(BIN)/ruff check --quiet .

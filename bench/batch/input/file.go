@@ -132,7 +132,7 @@ func (f *file) openText(seekable *os.File, o *Options) error {
 	}
 	switch isParquet := string(magic) == parquetMagic; {
 	case isParquet && (compressed || seekable == nil):
-		return errors.New("Parquet is read from its end: give it as a file that is not compressed itself")
+		return errors.New("parquet is read from its end: give it as a file that is not compressed itself")
 	case isParquet && o.Format != "" && o.Format != Parquet:
 		return fmt.Errorf("it is Parquet, not %s", o.Format)
 	case !isParquet && o.Format == Parquet:

@@ -246,7 +246,7 @@ func TestOpen_Errors(t *testing.T) {
 		{"cut Parquet", []string{write(t, "c", "PAR1 and nothing else")}, Options{}, "not Parquet: it does not end in PAR1: it was cut off"},
 		{"long footer", []string{write(t, "c", "PAR1\xff\xff\xff\x7fPAR1")}, Options{}, "its footer of 2147483647 bytes is longer than the file"},
 		{"compressed Parquet", []string{write(t, "z", gz(t, parquetOf(t, other{})))}, Options{}, "give it as a file that is not compressed itself"},
-		{"Parquet on stdin", []string{Stdin}, Options{Stdin: strings.NewReader(parquetOf(t, other{}))}, "Parquet is read from its end"},
+		{"Parquet on stdin", []string{Stdin}, Options{Stdin: strings.NewReader(parquetOf(t, other{}))}, "parquet is read from its end"},
 		{"cut gzip", []string{write(t, "z", gz(t, `{"prompt":"x"}`)[:20])}, Options{}, "unexpected EOF"},
 		{"several", []string{plain, write(t, "c", "PAR1 and nothing else")}, Options{}, "it was cut off"},
 	}

@@ -73,5 +73,3 @@ func (l *lines) skip(err error) error {
 	}
 	return &problem{message: fmt.Sprintf("the line is longer than %d MiB", maxRecordBytes>>20)}
 }
-
-func (l *lines) line() int64 { return l.number }

@@ -35,8 +35,8 @@ func Help() string {
 }
 
 var (
-	named   = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]*)=`)
-	badName = errors.New(Perplexity + " keeps its name: its rows add up by tokens, which other metrics' do not")
+	named        = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]*)=`)
+	errKeepsName = errors.New(Perplexity + " keeps its name: its rows add up by tokens, which other metrics' do not")
 )
 
 // ParseMetrics reads metrics, several to a spec with commas between them:
@@ -79,7 +79,7 @@ func parse(spec string) (Metric, error) {
 			name = kind
 		}
 		if (name == Perplexity) != (kind == Perplexity) {
-			return Metric{}, badName
+			return Metric{}, errKeepsName
 		}
 		judge, err := k.make(parameter)
 		return Metric{name, spec, judge}, err
