@@ -44,7 +44,8 @@ type Result struct {
 	NeverRan []string `json:"never_ran,omitempty"`
 }
 
-// CellResult is one shape. Times are means over counted quads, per step.
+// CellResult is one shape. Times are means over counted quads that are not far
+// from the others of their launch, per step.
 type CellResult struct {
 	Name       string `json:"name"`
 	Context    [2]int `json:"context"` // least and largest tokens of a sequence
@@ -64,6 +65,7 @@ type CellResult struct {
 type QuadCount struct {
 	Kept    int            `json:"kept"`
 	Dropped map[string]int `json:"dropped,omitempty"` // by reason
+	Far     int            `json:"far,omitempty"`     // kept, but left out of means
 }
 
 // Judge turns evidence into a verdict. It never gives FASTER, SLOWER or SAME
@@ -120,20 +122,25 @@ func (j *judge) identical() {
 func (j *judge) cells() {
 	for _, name := range j.ev.Cells {
 		c := CellResult{Name: name, BurstSteps: j.ev.BurstSteps[name]}
-		var profiled [][]*quad
+		var profiled, unprofiled [][]*quad
 		for i := range j.ev.Launches {
 			l := &j.ev.Launches[i]
 			quads, dropped := l.counted(name, Attribution)
 			profiled = append(profiled, quads)
 			c.Attribution.add(len(quads), dropped)
 			timed, dropped := l.counted(name, Timing)
+			unprofiled = append(unprofiled, timed)
 			c.Timing.add(len(timed), dropped)
 		}
 		e := j.result.Endpoint
-		c.KernelUs = j.mean(name, Attribution, func(b *Burst) float64 { return e.ns(b.Profile) })
-		c.BusyUs = j.mean(name, Attribution, func(b *Burst) float64 { return b.Profile.BusyNs })
-		c.WallUs = j.mean(name, Timing, func(b *Burst) float64 { return b.WallNs })
-		c.BridgeUs = j.mean(name, Timing, func(b *Burst) float64 { return b.BridgeNs })
+		endpoint := func(b *Burst) float64 { return e.ns(b.Profile) }
+		wall := func(b *Burst) float64 { return b.WallNs }
+		profiled, c.Attribution.Far = calm(profiled, endpoint)
+		unprofiled, c.Timing.Far = calm(unprofiled, wall)
+		c.KernelUs = mean(profiled, endpoint)
+		c.BusyUs = mean(profiled, func(b *Burst) float64 { return b.Profile.BusyNs })
+		c.WallUs = mean(unprofiled, wall)
+		c.BridgeUs = mean(unprofiled, func(b *Burst) float64 { return b.BridgeNs })
 		for i := range j.ev.Launches {
 			for k := range j.ev.Launches[i].Bursts {
 				if b := &j.ev.Launches[i].Bursts[k]; b.Cell == name && b.Quad > 0 {
@@ -156,11 +163,10 @@ func (q *QuadCount) add(kept int, dropped map[string]int) {
 	}
 }
 
-// mean of a value in ns over the counted quads of a cell, in µs, by arm.
-func (j *judge) mean(cell string, kind Kind, ns func(*Burst) float64) (us [2]float64) {
+// mean of a value in ns, in µs, by arm.
+func mean(launches [][]*quad, ns func(*Burst) float64) (us [2]float64) {
 	n := 0
-	for i := range j.ev.Launches {
-		quads, _ := j.ev.Launches[i].counted(cell, kind)
+	for _, quads := range launches {
 		for _, q := range quads {
 			n += 2
 			for w, bursts := range [2][2]*Burst{q.a, q.b} {

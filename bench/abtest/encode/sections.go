@@ -60,12 +60,27 @@ func shapes(c *Comparison) table {
 	return t
 }
 
+// withoutFar says what the means leave out.
+func withoutFar(r *abtest.Result) string {
+	profiled, timed := 0, 0
+	for i := range r.Cells {
+		profiled += r.Cells[i].Attribution.Far
+		timed += r.Cells[i].Timing.Far
+	}
+	if profiled+timed == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Times in µs, here and below, are means without the quads that lie far from the others of their launch, "+
+		"%d profiled and %d timed ones.", profiled, timed)
+}
+
 // shapesNote explains the table's columns.
 func shapesNote(c *Comparison) string {
 	p := &c.Result.Kernel.Primary
 	note := fmt.Sprintf("Times per step; Δ is the change of B against A with its %s interval over launches. "+
 		"%s is measured under the profiler, wall time without it; quads are those kept for each.",
 		level(p.Alpha), upper(c.Result.Endpoint.Describe()))
+	note += withoutFar(c.Result)
 	if c.Result.Tested != nil {
 		note += " Δ kernels under test is what the kernels that the variants bring did to the step, all others held at their mean: it is much " +
 			"less noisy, knows nothing of side effects on other kernels, and decides nothing."
