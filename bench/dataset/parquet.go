@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
+
+	"stepbench/internal/parquetfile"
 )
 
 // parquetRows reads the columns of prompts or documents, whatever others the
@@ -29,8 +30,8 @@ type parquetRows struct {
 const parquetBatch = 16
 
 func newParquetRows(f io.ReaderAt, size int64, kind Kind) (rows *parquetRows, err error) {
-	defer recoverParquet(&err)
-	if err := checkFooter(f, size); err != nil {
+	defer parquetfile.Recover(&err)
+	if err := parquetfile.CheckFooter(f, size); err != nil {
 		return nil, fmt.Errorf("not Parquet: %w", err)
 	}
 	file, err := parquet.OpenFile(f, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
@@ -42,27 +43,6 @@ func newParquetRows(f io.ReaderAt, size int64, kind Kind) (rows *parquetRows, er
 		p.textName = "text"
 	}
 	return p, p.findColumns(file.Schema(), kind)
-}
-
-// checkFooter refuses a file whose last 8 bytes are not the magic number and the
-// length of a footer that it can hold: parquet-go would first make room for
-// whatever length it finds there.
-func checkFooter(f io.ReaderAt, size int64) error {
-	const magic = "PAR1"
-	end := make([]byte, 8)
-	if size < int64(len(magic)+len(end)) {
-		return errors.New("it is too short")
-	}
-	if _, err := f.ReadAt(end, size-int64(len(end))); err != nil {
-		return err
-	}
-	if string(end[4:]) != magic {
-		return errors.New("it does not end in PAR1")
-	}
-	if footer := int64(binary.LittleEndian.Uint32(end)); footer > size-int64(len(magic)+len(end)) {
-		return fmt.Errorf("its footer of %d bytes is longer than the file", footer)
-	}
-	return nil
 }
 
 // findColumns looks for a text, or token ids, and the output's length.
@@ -104,18 +84,10 @@ func whole(c *parquet.LeafColumn) bool {
 	return kind == parquet.Int32 || kind == parquet.Int64
 }
 
-// recoverParquet turns a panic into an error: parquet-go trusts its input, and
-// a damaged file can crash it.
-func recoverParquet(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("a damaged Parquet file: %v", p)
-	}
-}
-
 func (p *parquetRows) place() (string, int64) { return "row", p.number }
 
 func (p *parquetRows) next() (row Row, err error) {
-	defer recoverParquet(&err)
+	defer parquetfile.Recover(&err)
 	for len(p.pending) == 0 {
 		if p.open == nil {
 			if len(p.groups) == 0 {

@@ -7,6 +7,7 @@ import (
 
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/stats"
+	"stepbench/internal/decimal"
 )
 
 // Figures are drawn for a phone's width and grow no further than text stays
@@ -67,7 +68,7 @@ type tick struct {
 func (a axis) labels() []tick {
 	var all []tick
 	for _, v := range a.tickValues {
-		all = append(all, tick{place(a.at(v)), signed(v, a.decimals)})
+		all = append(all, tick{place(a.at(v)), decimal.Signed(v, a.decimals)})
 	}
 	return all
 }

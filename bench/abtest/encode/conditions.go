@@ -9,6 +9,7 @@ import (
 	"stepbench/bench/abtest"
 	"stepbench/bench/telemetry"
 	"stepbench/engine"
+	"stepbench/internal/decimal"
 	"stepbench/internal/markdown"
 )
 
@@ -186,7 +187,7 @@ func onOff(on bool) string {
 
 func orAbsent(s string) string {
 	if s == "" {
-		return absent
+		return decimal.Absent
 	}
 	return s
 }

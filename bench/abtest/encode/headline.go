@@ -9,6 +9,7 @@ import (
 	"stepbench/bench/abtest"
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/abtest/numerics"
+	"stepbench/internal/decimal"
 )
 
 // Line is the verdict in one line of plain text.
@@ -103,7 +104,7 @@ func cause(r *abtest.Result) words {
 		return nil
 	}
 	return append(append(say(", "), kernelName(top)...),
-		say(fmt.Sprintf(" %s points of it (%s %% of the change)", signed(points, 1), fixed(100*share, 0)))...)
+		say(fmt.Sprintf(" %s points of it (%s %% of the change)", decimal.Signed(points, 1), decimal.Fixed(100*share, 0)))...)
 }
 
 // topKernel is the kernel with the largest change in the direction of the

@@ -4,35 +4,11 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/stats"
+	"stepbench/internal/decimal"
 )
-
-// absent stands for what was not measured or does not exist.
-const absent = "–"
-
-// fixed prints v with a true minus sign, and never a negative zero.
-func fixed(v float64, digits int) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return absent
-	}
-	text := strconv.FormatFloat(math.Abs(v), 'f', digits, 64)
-	if v < 0 && strings.Trim(text, "0.") != "" {
-		return "−" + text
-	}
-	return text
-}
-
-// signed is fixed with a plus sign where v is above zero.
-func signed(v float64, digits int) string {
-	text := fixed(v, digits)
-	if v > 0 && strings.Trim(text, "0.") != "" && text != absent {
-		return "+" + text
-	}
-	return text
-}
 
 // digits are the decimals with which µs are printed: the last one is at most a
 // thousandth of the value, and at least a nanosecond.
@@ -49,17 +25,17 @@ func digits(us float64) int {
 // micros prints a time; 0 means that nothing was measured.
 func micros(us float64) string {
 	if us == 0 {
-		return absent
+		return decimal.Absent
 	}
-	return fixed(us, digits(us))
+	return decimal.Fixed(us, digits(us))
 }
 
 // deltaMicros prints a difference of times and its interval.
 func deltaMicros(us float64, ci *stats.Interval) string {
 	n := digits(us)
-	text := signed(us, n)
+	text := decimal.Signed(us, n)
 	if ci != nil {
-		text += " (" + signed(ci.Lo, n) + "…" + signed(ci.Hi, n) + ")"
+		text += " (" + decimal.Signed(ci.Lo, n) + "…" + decimal.Signed(ci.Hi, n) + ")"
 	}
 	return text
 }
@@ -70,9 +46,9 @@ func percent(log float64) string { return percents(estimate.Percent(log)) + " %"
 // percents prints a change in percent, without the sign for it.
 func percents(pct float64) string {
 	if math.Abs(pct) >= 99.995 {
-		return signed(pct, 0)
+		return decimal.Signed(pct, 0)
 	}
-	return signed(pct, 2)
+	return decimal.Signed(pct, 2)
 }
 
 // span prints an interval of effects in logarithms.
@@ -94,7 +70,7 @@ func level(alpha float64) string {
 func effect(r *estimate.Result) string {
 	switch {
 	case len(r.LaunchesLog) == 0:
-		return absent
+		return decimal.Absent
 	case r.Bounds == nil:
 		return percent(r.EffectLog)
 	}

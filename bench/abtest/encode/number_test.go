@@ -6,19 +6,20 @@ import (
 	"testing"
 
 	"stepbench/bench/stats"
+	"stepbench/internal/decimal"
 )
 
 func TestNumbers(t *testing.T) {
 	tests := []struct{ name, got, want string }{
-		{"minus", fixed(-1.234, 2), "−1.23"},
-		{"no negative zero", fixed(-0.001, 2), "0.00"},
-		{"no positive zero", signed(0.001, 2), "0.00"},
-		{"not a number", signed(math.NaN(), 2), absent},
-		{"infinite", signed(math.Inf(1), 2), absent},
+		{"minus", decimal.Fixed(-1.234, 2), "−1.23"},
+		{"no negative zero", decimal.Fixed(-0.001, 2), "0.00"},
+		{"no positive zero", decimal.Signed(0.001, 2), "0.00"},
+		{"not a number", decimal.Signed(math.NaN(), 2), decimal.Absent},
+		{"infinite", decimal.Signed(math.Inf(1), 2), decimal.Absent},
 		{"large µs", micros(1926.44), "1926.4"},
 		{"middle µs", micros(78.391), "78.39"},
 		{"small µs", micros(1.5), "1.500"},
-		{"not measured", micros(0), absent},
+		{"not measured", micros(0), decimal.Absent},
 		{"delta", deltaMicros(-0.4, &stats.Interval{Lo: -0.5, Hi: 0.1}), "−0.400 (−0.500…+0.100)"},
 		{"percent", percent(math.Log(1.0408)), "+4.08 %"},
 		{"large percent", percent(math.Log(3.5)), "+250 %"},

@@ -10,6 +10,7 @@ import (
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/abtest/numerics"
 	"stepbench/bench/telemetry"
+	"stepbench/internal/decimal"
 )
 
 // cellEffects are the estimates of a cell; without any they are empty.
@@ -91,7 +92,7 @@ func shapesNote(c *Comparison) string {
 func contextText(context [2]int) string {
 	switch {
 	case context[1] == 0:
-		return absent
+		return decimal.Absent
 	case context[0] == context[1]:
 		return fmt.Sprint(context[0])
 	}
@@ -147,13 +148,13 @@ func kernelCells(k *abtest.KernelRow) []words {
 	if k.Target {
 		who = append(who, piece{Text: " (under test)", Class: "target"})
 	}
-	relative := absent
+	relative := decimal.Absent
 	if k.Us[0] > 0 && k.Us[1] > 0 {
 		relative = percents(100*k.DeltaUs/k.Us[0]) + " %"
 	}
 	return []words{
-		who, say(deltaMicros(k.DeltaUs, k.Interval)), say(relative), say(signed(k.ContributionPct, 2)),
-		say(fixed(100*k.ShareFrac, 1) + " %"), say(micros(k.Us[0])), say(micros(k.Us[1])),
+		who, say(deltaMicros(k.DeltaUs, k.Interval)), say(relative), say(decimal.Signed(k.ContributionPct, 2)),
+		say(decimal.Fixed(100*k.ShareFrac, 1) + " %"), say(micros(k.Us[0])), say(micros(k.Us[1])),
 		say(calls(k.Calls[0])), say(calls(k.Calls[1])), say(string(k.Code)),
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"stepbench/bench/batch"
+	"stepbench/internal/parquetfile"
 )
 
 // records gives a file's rows as objects. A *problem is of that row alone,
@@ -101,8 +102,6 @@ func openFile(path string, o *Options) (f *file, err error) {
 	return f, f.openText(opened, o)
 }
 
-const parquetMagic = "PAR1"
-
 // openText looks at the first bytes. seekable is nil if the file can only be
 // read forwards.
 func (f *file) openText(seekable *os.File, o *Options) error {
@@ -130,7 +129,7 @@ func (f *file) openText(seekable *os.File, o *Options) error {
 	if compressed {
 		magic, _ = text.Peek(4)
 	}
-	switch isParquet := string(magic) == parquetMagic; {
+	switch isParquet := string(magic) == parquetfile.Magic; {
 	case isParquet && (compressed || seekable == nil):
 		return errors.New("parquet is read from its end: give it as a file that is not compressed itself")
 	case isParquet && o.Format != "" && o.Format != Parquet:

@@ -1,7 +1,6 @@
 package input
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
+
+	"stepbench/internal/parquetfile"
 )
 
 // parquetBatch rows are read at once; few, for a prompt can be large.
@@ -45,8 +46,11 @@ func (f *file) openParquet(r *os.File, o *Options) error {
 }
 
 func newParquetRows(r io.ReaderAt, size int64) (p *parquetRows, names []string, err error) {
-	defer recoverParquet(&err)
-	if err := checkFooter(r, size); err != nil {
+	defer parquetfile.Recover(&err)
+	if err := parquetfile.CheckFooter(r, size); err != nil {
+		if errors.Is(err, parquetfile.ErrNoEnd) { // it begins as one
+			err = fmt.Errorf("%w: it was cut off", err)
+		}
 		return nil, nil, fmt.Errorf("not Parquet: %w", err)
 	}
 	opened, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
@@ -63,38 +67,10 @@ func newParquetRows(r io.ReaderAt, size int64) (p *parquetRows, names []string, 
 	return p, names, nil
 }
 
-// checkFooter refuses a file whose last 8 bytes are not the magic number and the
-// length of a footer that it can hold: parquet-go would first make room for
-// whatever length it finds there.
-func checkFooter(r io.ReaderAt, size int64) error {
-	end := make([]byte, 8)
-	if size < int64(len(parquetMagic)+len(end)) {
-		return errors.New("it is too short")
-	}
-	if _, err := r.ReadAt(end, size-int64(len(end))); err != nil {
-		return err
-	}
-	if string(end[4:]) != parquetMagic {
-		return errors.New("it does not end in PAR1: it was cut off")
-	}
-	if footer := int64(binary.LittleEndian.Uint32(end)); footer > size-int64(len(parquetMagic)+len(end)) {
-		return fmt.Errorf("its footer of %d bytes is longer than the file", footer)
-	}
-	return nil
-}
-
-// recoverParquet turns a panic into an error: parquet-go trusts its input, and
-// a damaged file can crash it.
-func recoverParquet(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("a damaged Parquet file: %v", p)
-	}
-}
-
 func (p *parquetRows) line() int64 { return p.number }
 
 func (p *parquetRows) next() (o object, err error) {
-	defer recoverParquet(&err)
+	defer parquetfile.Recover(&err)
 	for len(p.pending) == 0 {
 		if err := p.fill(); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"stepbench/internal/decimal"
 	"stepbench/internal/markdown"
 )
 
@@ -155,7 +156,7 @@ func (c *Comparison) groupTable() string {
 	for _, g := range c.Groups {
 		row := []string{escaped(g.Group), whole(g.Pairs)}
 		for i := range c.Metrics {
-			cell := absent
+			cell := decimal.Absent
 			for k := range g.Metrics {
 				if d := &g.Metrics[k]; d.Metric == c.Metrics[i].Metric && d.OfAnswered != nil {
 					p := d.OfAnswered
@@ -177,7 +178,7 @@ func (c *Comparison) changes(b *bytes.Buffer) {
 	}
 	fmt.Fprintf(b, "\n## Rows that changed\n\n%s of %s: another text in %s, another score in %s.", whole(ch.Rows), whole(c.Pairs), whole(ch.Texts), whole(ch.Scores))
 	if f := ch.FirstToken; f != nil {
-		fmt.Fprintf(b, " Texts part at token %s in the median (%d to %d, %s with tokens in both).", fixed(f.P50, 0), f.Min, f.Max, plural(f.N, "row", "rows"))
+		fmt.Fprintf(b, " Texts part at token %s in the median (%d to %d, %s with tokens in both).", decimal.Fixed(f.P50, 0), f.Min, f.Max, plural(f.N, "row", "rows"))
 	}
 	if more := ch.Rows - int64(len(ch.List)); more > 0 {
 		fmt.Fprintf(b, " The gravest %d:", len(ch.List))
@@ -187,7 +188,7 @@ func (c *Comparison) changes(b *bytes.Buffer) {
 	}
 	var rows [][]string
 	for _, row := range ch.List {
-		token := absent
+		token := decimal.Absent
 		if row.FirstToken != nil {
 			token = whole(int64(*row.FirstToken))
 		}

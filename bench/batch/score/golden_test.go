@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"stepbench/bench/batch"
+	"stepbench/internal/decimal"
 	"stepbench/internal/golden"
 )
 
@@ -156,7 +157,7 @@ func TestNumbers(t *testing.T) {
 		{"minutes", duration(754), "12 min 34 s"},
 		{"hours", duration(7384), "2 h 3 min"},
 		{"rate", rate(0.6125), "61.3 %"},
-		{"no negative zero", signed(-0.0001, 1), "0.0"},
+		{"no negative zero", decimal.Signed(-0.0001, 1), "0.0"},
 		{"small p", pValue(0.0001), "< 0.001"},
 	}
 	for _, tt := range tests {

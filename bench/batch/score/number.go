@@ -4,36 +4,13 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"stepbench/bench/stats"
+	"stepbench/internal/decimal"
 )
 
-// absent stands for what does not exist.
-const absent = "–"
-
 // rate prints a share of rows in percent.
-func rate(v float64) string { return fixed(100*v, 1) + " %" }
-
-// fixed prints v with a true minus sign, and never a negative zero.
-func fixed(v float64, digits int) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return absent
-	}
-	text := strconv.FormatFloat(math.Abs(v), 'f', digits, 64)
-	if v < 0 && strings.Trim(text, "0.") != "" {
-		return "−" + text
-	}
-	return text
-}
-
-func signed(v float64, digits int) string {
-	text := fixed(v, digits)
-	if v > 0 && text != absent && strings.Trim(text, "0.") != "" {
-		return "+" + text
-	}
-	return text
-}
+func rate(v float64) string { return decimal.Fixed(100*v, 1) + " %" }
 
 // significant are the decimals with which v has four digits, three at most
 // behind the point of small ones.
@@ -52,7 +29,7 @@ func significant(v float64) int {
 // scored prints a metric's value: a share of rows, or a perplexity.
 func scored(metric string, v float64) string {
 	if metric == Perplexity {
-		return fixed(v, significant(v))
+		return decimal.Fixed(v, significant(v))
 	}
 	return rate(v)
 }
@@ -61,26 +38,26 @@ func scored(metric string, v float64) string {
 func spread(metric string, ci *stats.Interval) string {
 	switch {
 	case ci == nil:
-		return absent
+		return decimal.Absent
 	case metric == Perplexity:
 		n := significant(ci.Hi)
-		return fixed(ci.Lo, n) + "…" + fixed(ci.Hi, n)
+		return decimal.Fixed(ci.Lo, n) + "…" + decimal.Fixed(ci.Hi, n)
 	}
-	return fixed(100*ci.Lo, 1) + "…" + fixed(100*ci.Hi, 1) + " %"
+	return decimal.Fixed(100*ci.Lo, 1) + "…" + decimal.Fixed(100*ci.Hi, 1) + " %"
 }
 
 // change prints a difference: of rates in percentage points.
 func change(metric string, v, about float64) string {
 	if metric == Perplexity {
-		return signed(v, significant(about))
+		return decimal.Signed(v, significant(about))
 	}
-	return signed(100*v, 1)
+	return decimal.Signed(100*v, 1)
 }
 
 // changeSpread prints the interval of a difference.
 func changeSpread(metric string, ci *stats.Interval, about float64) string {
 	if ci == nil {
-		return absent
+		return decimal.Absent
 	}
 	return change(metric, ci.Lo, about) + "…" + change(metric, ci.Hi, about)
 }
@@ -90,7 +67,7 @@ func pValue(p float64) string {
 	if p < 0.0005 {
 		return "< 0.001"
 	}
-	return fixed(p, 3)
+	return decimal.Fixed(p, 3)
 }
 
 // whole prints a number with its thousands apart.
@@ -106,9 +83,9 @@ func whole(n int64) string {
 func duration(s float64) string {
 	switch {
 	case s < 0.9995:
-		return fixed(1e3*s, significant(1e3*s)) + " ms"
+		return decimal.Fixed(1e3*s, significant(1e3*s)) + " ms"
 	case s < 120:
-		return fixed(s, 2) + " s"
+		return decimal.Fixed(s, 2) + " s"
 	case s < 7200:
 		return fmt.Sprintf("%d min %d s", int(s)/60, int(s)%60)
 	}

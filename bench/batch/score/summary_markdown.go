@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"stepbench/internal/decimal"
 	"stepbench/internal/markdown"
 )
 
@@ -20,7 +21,7 @@ func (s *Summary) Line() string {
 		parts = append(parts, markdown.OneLine(m.Metric)+" "+withInterval(m.Metric, m.OfAnswered))
 	}
 	if s.Rates != nil {
-		parts = append(parts, fixed(s.Rates.OutputTokens, significant(s.Rates.OutputTokens))+" output tokens/s")
+		parts = append(parts, decimal.Fixed(s.Rates.OutputTokens, significant(s.Rates.OutputTokens))+" output tokens/s")
 	}
 	return strings.Join(parts, "; ")
 }
@@ -41,7 +42,7 @@ func answeredWords(s *Summary) string {
 func withInterval(metric string, e *Estimate) string {
 	switch {
 	case e == nil:
-		return absent
+		return decimal.Absent
 	case e.CI == nil:
 		return scored(metric, e.Value)
 	}
@@ -89,7 +90,7 @@ func scoreTable(metrics []MetricSummary) string {
 // cells are a value and its interval.
 func cells(metric string, e *Estimate) []string {
 	if e == nil {
-		return []string{absent, absent}
+		return []string{decimal.Absent, decimal.Absent}
 	}
 	return []string{scored(metric, e.Value), spread(metric, e.CI)}
 }
@@ -130,7 +131,7 @@ func groupTable(s *Summary) string {
 	for _, g := range s.Groups {
 		row := []string{escaped(g.Group), whole(g.Rows), whole(g.Failed)}
 		for i := range s.Metrics {
-			cell := absent
+			cell := decimal.Absent
 			for k := range g.Metrics {
 				if m := &g.Metrics[k]; m.Metric == s.Metrics[i].Metric && m.OfAnswered != nil {
 					cell = scored(m.Metric, m.OfAnswered.Value) + " (" + spread(m.Metric, m.OfAnswered.CI) + ")"
@@ -145,16 +146,16 @@ func groupTable(s *Summary) string {
 
 func tokenTable(s *Summary) string {
 	columns := []markdown.Column{{Head: "", Text: true}, {Head: "total"}, {Head: "per second"}}
-	perSecond := func(rate float64) string { return fixed(rate, significant(rate)) }
+	perSecond := func(rate float64) string { return decimal.Fixed(rate, significant(rate)) }
 	rows := [][]string{
-		{"rows answered", whole(s.Answered), absent},
-		{"prompt tokens", whole(s.Tokens.Prompt), absent},
-		{"of them cached", whole(s.Tokens.Cached), absent},
-		{"output tokens", whole(s.Tokens.Output), absent},
+		{"rows answered", whole(s.Answered), decimal.Absent},
+		{"prompt tokens", whole(s.Tokens.Prompt), decimal.Absent},
+		{"of them cached", whole(s.Tokens.Cached), decimal.Absent},
+		{"output tokens", whole(s.Tokens.Output), decimal.Absent},
 	}
 	if s.Rates != nil {
 		rows[0][2], rows[1][2], rows[3][2] = perSecond(s.Rates.Rows), perSecond(s.Rates.PromptTokens), perSecond(s.Rates.OutputTokens)
-		rows = append(rows, []string{"wall time", duration(s.WallS), absent})
+		rows = append(rows, []string{"wall time", duration(s.WallS), decimal.Absent})
 	}
 	return markdown.Table(columns, rows)
 }
