@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"stepbench/bench/batch"
 	"stepbench/bench/batch/input"
 	"stepbench/bench/batch/output"
 	"stepbench/bench/batch/runner"
@@ -133,10 +134,17 @@ func runBatch(ctx context.Context, c *cli.Context, job *batchJob, cfg engine.Con
 	})
 }
 
-// checkRows reads the whole input and lists what is wrong with it.
+// checkRows reads the whole input and lists what is wrong with it: rows that
+// cannot run, and rows that a metric could not score whatever their answer.
 func checkRows(job *batchJob) error {
 	const most = 20
-	rows, wrong, err := input.Strict(job.paths, job.input, most)
+	rows, wrong, err := input.Strict(job.paths, job.input, most, func(row *batch.Row) error {
+		errs := make([]error, len(job.metrics))
+		for i, m := range job.metrics {
+			errs[i] = m.Check(row)
+		}
+		return errors.Join(errs...)
+	})
 	if err != nil {
 		return err
 	}
@@ -147,7 +155,7 @@ func checkRows(job *batchJob) error {
 	for i, w := range wrong {
 		errs[i] = w
 	}
-	return fmt.Errorf("--strict: of %d rows these cannot run, or the first %d of them:\n%w", rows, most, errors.Join(errs...))
+	return fmt.Errorf("--strict: of %d rows these cannot run or be scored, or the first %d of them:\n%w", rows, most, errors.Join(errs...))
 }
 
 // concludeBatch prints the summary of what there is and picks the exit code.

@@ -43,6 +43,12 @@ func TestBatchRefuses(t *testing.T) {
 	write(t, bad, `{"prompt":"a"}`+"\n"+`{"prompt":3}`+"\n")
 	write(t, filepath.Join(other, "notes.txt"), "mine")
 	out := filepath.Join(dir, "out")
+	// strict has a metric look at a row that it can score and at one that it cannot.
+	strict := func(metric, good, bad string) []string {
+		refs := filepath.Join(t.TempDir(), "refs.jsonl")
+		write(t, refs, `{"prompt":"a","ref":`+good+"}\n"+`{"prompt":"b","ref":`+bad+"}\n")
+		return []string{"--model", model, "--strict", "--metric", metric, "--reference-column", "ref", refs, out}
+	}
 	tests := []struct {
 		name string
 		args []string
@@ -67,6 +73,9 @@ func TestBatchRefuses(t *testing.T) {
 		{"template", []string{"--model", model, "--chat-template", filepath.Join(dir, "none"), in, out}, "--chat-template"},
 		{"output of something else", []string{"--model", model, in, other}, "holds notes.txt"},
 		{"strict", []string{"--model", model, "--strict", bad, out}, "bad.jsonl:2: prompt"},
+		{"strict numeric reference", strict("numeric", "7", `"many"`), "refs.jsonl:2: metric numeric: the row's reference has no number"},
+		{"strict schema", strict("json-schema", `"{}"`, `"{\"type\":3}"`), "refs.jsonl:2: metric json-schema: the row's reference is no JSON schema"},
+		{"strict without a reference", strict("exact", "7", "null"), "refs.jsonl:2: metric exact: the row has no reference"},
 		{"input as output", []string{"--model", model, in, in}, "both input and output"},
 		{"plain host", []string{"--model", model, "--host", "plain", in, out}, `--host "plain"`},
 		{"merge of nothing", []string{"merge", dir, out}, "is no output of a batch"},

@@ -40,7 +40,7 @@ func batchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "answer-column", Usage: "`COLUMN` with the right option's index, from 0"},
 		&cli.StringFlag{Name: "group-column", Usage: "`COLUMN` whose values are also scored apart"},
 		&cli.StringFlag{Name: "shard", Usage: "answer rows `I/N` of the input alone, I from 0, or auto for what a scheduler says"},
-		&cli.BoolFlag{Name: "strict", Usage: "stop before the engine starts if a row cannot run"},
+		&cli.BoolFlag{Name: "strict", Usage: "stop before the engine starts if a row cannot run or, for a metric, lacks a reference it can use"},
 
 		&cli.StringFlag{Name: "output-format", Value: string(output.Parquet), Usage: "parquet, jsonl, openai"},
 		&cli.BoolFlag{Name: "ordered", Usage: "in the end one file, in the input's order"},

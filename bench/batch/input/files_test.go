@@ -297,11 +297,11 @@ func TestBrokenStream(t *testing.T) {
 
 func TestStrict(t *testing.T) {
 	path := write(t, "s.jsonl", strings.Repeat(`{"prompt":"x"}`+"\n"+`{"prompt":5}`+"\n", 10))
-	rows, wrong, err := Strict([]string{path}, Options{}, 3)
+	rows, wrong, err := Strict([]string{path}, Options{}, 3, nil)
 	if err != nil || rows != 20 || len(wrong) != 3 || wrong[2].Error() != path+":6: prompt: 5 is not a text" {
 		t.Errorf("%d rows, %v, %v", rows, wrong, err)
 	}
-	if _, _, err := Strict([]string{Stdin}, Options{}, 3); err == nil || !strings.Contains(err.Error(), "save it to a file") {
+	if _, _, err := Strict([]string{Stdin}, Options{}, 3, nil); err == nil || !strings.Contains(err.Error(), "save it to a file") {
 		t.Errorf("standard input: %v", err)
 	}
 }

@@ -203,8 +203,9 @@ func (s *Source) Close() error {
 }
 
 // Strict reads everything and gives what is wrong with the first rows, at most
-// most of them, and the number of rows.
-func Strict(paths []string, o Options, most int) (rows int64, wrong []*batch.RowError, err error) {
+// most of them, and the number of rows. check, which may be nil, looks at rows
+// that can run.
+func Strict(paths []string, o Options, most int, check func(*batch.Row) error) (rows int64, wrong []*batch.RowError, err error) {
 	for _, p := range paths {
 		if p == Stdin {
 			return 0, nil, errors.New("standard input cannot be read twice, which a strict check needs: save it to a file")
@@ -222,6 +223,11 @@ func Strict(paths []string, o Options, most int) (rows int64, wrong []*batch.Row
 		}
 		if err != nil {
 			return s.index, wrong, err
+		}
+		if row.Err == nil && check != nil {
+			if err := check(row); err != nil {
+				row.Err = &batch.RowError{Place: row.Place, Message: err.Error()}
+			}
 		}
 		if row.Err != nil && len(wrong) < most {
 			wrong = append(wrong, row.Err)
