@@ -68,7 +68,7 @@ func (r *Run) Watch(w Watched) error {
 	t.before = t.machine.Snapshot()
 	if w.SampleHz > 0 {
 		var err error
-		t.sampler, err = telemetry.StartSampler(t.machine, telemetry.SamplerOptions{EveryMs: max(1, int(1e3/w.SampleHz)), Keep: samplesKept})
+		t.sampler, err = telemetry.StartSampler(t.machine, telemetry.SamplerOptions{EveryMs: max(1, int(1e3/w.SampleHz)), Keep: samplesKept, GPM: true})
 		if err != nil {
 			return fmt.Errorf("watch the machine: %w", err)
 		}

@@ -21,15 +21,20 @@ func samples() []telemetry.Sample {
 		Gauges: telemetry.Gauges{
 			SMClockMHz: telemetry.Of(1980.0), MemoryClockMHz: telemetry.Of(3201.0), TemperatureC: telemetry.Of(44.0),
 			PowerWatts: telemetry.Of(350.5), SMUtilFrac: telemetry.Of(0.97), MemoryUtilFrac: telemetry.Of(0.0),
-			MemoryUsedBytes: telemetry.Of[int64](3 << 30), Reasons: telemetry.Of[uint64](4),
+			MemoryUsedBytes: telemetry.Of[int64](3 << 30), MemoryTotalBytes: telemetry.Of[int64](80 << 30), Reasons: telemetry.Of[uint64](4),
 		},
 		Counters: telemetry.Counters{
 			EnergyJ: telemetry.Of(12.5), PowerCapNs: telemetry.Of[int64](1), SWThermalNs: telemetry.Of[int64](2),
 			HWThermalNs: telemetry.Of[int64](3), PowerBrakeNs: telemetry.Of[int64](4),
 			PCIeSentBytes: telemetry.Of[int64](5), PCIeReceivedBytes: telemetry.Of[int64](6),
 		},
+		GPM: telemetry.GPM{
+			PeriodNs: telemetry.Of[int64](200e6), GraphicsUtilFrac: telemetry.Of(0.01), SMUtilFrac: telemetry.Of(0.02), SMOccupancyFrac: telemetry.Of(0.03),
+			TensorUtilFrac: telemetry.Of(0.04), DRAMBandwidthUtilFrac: telemetry.Of(0.05), FP16UtilFrac: telemetry.Of(0.06), FP32UtilFrac: telemetry.Of(0.0),
+			PCIeSentMiBPerS: telemetry.Of(8.0), PCIeReceivedMiBPerS: telemetry.Of(9.0), NVLinkSentMiBPerS: telemetry.Of(10.0), NVLinkReceivedMiBPerS: telemetry.Of(11.0),
+		},
 	}
-	silent := telemetry.DeviceReading{UUID: "GPU-2", Gauges: telemetry.Gauges{Problem: "power: timeout"}}
+	silent := telemetry.DeviceReading{UUID: "GPU-2", Gauges: telemetry.Gauges{Problem: "power: timeout"}, GPM: telemetry.GPM{Problem: "GPM: sample: ERROR_TIMEOUT"}}
 	return []telemetry.Sample{
 		{BeforeNs: 10, AfterNs: 11, Devices: []telemetry.DeviceReading{known, silent},
 			CPUBusyFrac: telemetry.Of(0.5), CoreBusyFrac: []float64{1, 0}, StealFrac: telemetry.Of(0.0),
@@ -62,6 +67,7 @@ type scripted struct{}
 
 func (scripted) Gauges() telemetry.Gauges     { return samples()[0].Devices[0].Gauges }
 func (scripted) Counters() telemetry.Counters { return samples()[0].Devices[0].Counters }
+func (scripted) GPM() telemetry.GPM           { return samples()[0].Devices[0].GPM }
 func (scripted) Close()                       {}
 
 func TestWatch(t *testing.T) {
@@ -119,7 +125,7 @@ func TestWatch(t *testing.T) {
 				t.Errorf("%d devices changed", n)
 			}
 			for _, s := range r.Samples {
-				if (len(s.Devices) == 1) != tt.devices || len(s.Processes) != 1 {
+				if (len(s.Devices) == 1) != tt.devices || len(s.Processes) != 1 || tt.devices && s.Devices[0].GPM != (scripted{}).GPM() {
 					t.Fatalf("sample %+v", s)
 				}
 			}

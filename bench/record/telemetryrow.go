@@ -30,6 +30,7 @@ type telemetryRow struct {
 	SMUtilFrac        *float64 `parquet:"sm_util_frac" unit:"0..1, time with a kernel running"`
 	MemoryUtilFrac    *float64 `parquet:"memory_util_frac" unit:"0..1, time with memory read or written"`
 	MemoryUsedBytes   *int64   `parquet:"memory_used_bytes" unit:"bytes"`
+	MemoryTotalBytes  *int64   `parquet:"memory_total_bytes" unit:"bytes"`
 	PowerWatts        *float64 `parquet:"power_watts" unit:"W"`
 	SMClockMHz        *float64 `parquet:"sm_clock_mhz" unit:"MHz"`
 	MemoryClockMHz    *float64 `parquet:"memory_clock_mhz" unit:"MHz"`
@@ -43,6 +44,22 @@ type telemetryRow struct {
 	PCIeSentBytes     *int64   `parquet:"pcie_sent_bytes" unit:"bytes since the driver was loaded"`
 	PCIeReceivedBytes *int64   `parquet:"pcie_received_bytes" unit:"bytes since the driver was loaded"`
 	Problem           string   `parquet:"problem,optional,dict" unit:"text"`
+
+	// Performance counters of NVML's GPM over the gpm_period_ns before the sample;
+	// null in samples between two readings of them.
+	GPMPeriodNs              *int64   `parquet:"gpm_period_ns" unit:"ns"`
+	GPMGraphicsUtilFrac      *float64 `parquet:"gpm_graphics_util_frac" unit:"0..1, time with any work"`
+	GPMSMUtilFrac            *float64 `parquet:"gpm_sm_util_frac" unit:"0..1, of the SMs that were busy"`
+	GPMSMOccupancyFrac       *float64 `parquet:"gpm_sm_occupancy_frac" unit:"0..1, active warps of the most that fit"`
+	GPMTensorUtilFrac        *float64 `parquet:"gpm_tensor_util_frac" unit:"0..1, time with tensor operations"`
+	GPMDRAMBandwidthUtilFrac *float64 `parquet:"gpm_dram_bandwidth_util_frac" unit:"0..1, of the theoretical most"`
+	GPMFP16UtilFrac          *float64 `parquet:"gpm_fp16_util_frac" unit:"0..1, time with FP16 outside of tensor cores"`
+	GPMFP32UtilFrac          *float64 `parquet:"gpm_fp32_util_frac" unit:"0..1, time with FP32 outside of tensor cores"`
+	GPMPCIeSentMiBPerS       *float64 `parquet:"gpm_pcie_sent_mib_per_s" unit:"MiB/s, from the device"`
+	GPMPCIeReceivedMiBPerS   *float64 `parquet:"gpm_pcie_received_mib_per_s" unit:"MiB/s, to the device"`
+	GPMNVLinkSentMiBPerS     *float64 `parquet:"gpm_nvlink_sent_mib_per_s" unit:"MiB/s, over all links"`
+	GPMNVLinkReceivedMiBPerS *float64 `parquet:"gpm_nvlink_received_mib_per_s" unit:"MiB/s, over all links"`
+	GPMProblem               string   `parquet:"gpm_problem,optional,dict" unit:"text, why there are no values"`
 
 	CPUCores            *float64 `parquet:"cpu_cores" unit:"CPUs kept busy"`
 	RSSBytes            *int64   `parquet:"rss_bytes" unit:"bytes"`
@@ -63,7 +80,8 @@ func telemetryRows(samples []telemetry.Sample) []telemetryRow {
 			row := telemetryRow{
 				BeforeNs: s.BeforeNs, AfterNs: s.AfterNs, Source: sourceDevice, ID: d.UUID,
 				SMUtilFrac: pointer(d.Gauges.SMUtilFrac), MemoryUtilFrac: pointer(d.Gauges.MemoryUtilFrac),
-				MemoryUsedBytes: pointer(d.Gauges.MemoryUsedBytes), PowerWatts: pointer(d.Gauges.PowerWatts),
+				MemoryUsedBytes: pointer(d.Gauges.MemoryUsedBytes), MemoryTotalBytes: pointer(d.Gauges.MemoryTotalBytes),
+				PowerWatts: pointer(d.Gauges.PowerWatts),
 				SMClockMHz: pointer(d.Gauges.SMClockMHz), MemoryClockMHz: pointer(d.Gauges.MemoryClockMHz),
 				TemperatureC: pointer(d.Gauges.TemperatureC),
 				EnergyJ:      pointer(d.Counters.EnergyJ), PowerCapNs: pointer(d.Counters.PowerCapNs),
@@ -79,6 +97,7 @@ func telemetryRows(samples []telemetry.Sample) []telemetryRow {
 				bits := int64(d.Gauges.Reasons.V)
 				row.ClockReasons = &bits
 			}
+			row.setGPM(d.GPM)
 			rows = append(rows, row)
 		}
 		for _, p := range s.Processes {
@@ -128,18 +147,35 @@ func (r *telemetryRow) device() telemetry.DeviceReading {
 		Gauges: telemetry.Gauges{
 			SMClockMHz: value(r.SMClockMHz), MemoryClockMHz: value(r.MemoryClockMHz), TemperatureC: value(r.TemperatureC),
 			PowerWatts: value(r.PowerWatts), SMUtilFrac: value(r.SMUtilFrac), MemoryUtilFrac: value(r.MemoryUtilFrac),
-			MemoryUsedBytes: value(r.MemoryUsedBytes), Problem: r.Problem,
+			MemoryUsedBytes: value(r.MemoryUsedBytes), MemoryTotalBytes: value(r.MemoryTotalBytes), Problem: r.Problem,
 		},
 		Counters: telemetry.Counters{
 			EnergyJ: value(r.EnergyJ), PowerCapNs: value(r.PowerCapNs), SWThermalNs: value(r.SWThermalNs),
 			HWThermalNs: value(r.HWThermalNs), PowerBrakeNs: value(r.PowerBrakeNs),
 			PCIeSentBytes: value(r.PCIeSentBytes), PCIeReceivedBytes: value(r.PCIeReceivedBytes),
 		},
+		GPM: telemetry.GPM{
+			PeriodNs: value(r.GPMPeriodNs), GraphicsUtilFrac: value(r.GPMGraphicsUtilFrac), SMUtilFrac: value(r.GPMSMUtilFrac),
+			SMOccupancyFrac: value(r.GPMSMOccupancyFrac), TensorUtilFrac: value(r.GPMTensorUtilFrac),
+			DRAMBandwidthUtilFrac: value(r.GPMDRAMBandwidthUtilFrac), FP16UtilFrac: value(r.GPMFP16UtilFrac), FP32UtilFrac: value(r.GPMFP32UtilFrac),
+			PCIeSentMiBPerS: value(r.GPMPCIeSentMiBPerS), PCIeReceivedMiBPerS: value(r.GPMPCIeReceivedMiBPerS),
+			NVLinkSentMiBPerS: value(r.GPMNVLinkSentMiBPerS), NVLinkReceivedMiBPerS: value(r.GPMNVLinkReceivedMiBPerS),
+			Problem: r.GPMProblem,
+		},
 	}
 	if r.ClockReasons != nil {
 		d.Gauges.Reasons = telemetry.Of(uint64(*r.ClockReasons))
 	}
 	return d
+}
+
+func (r *telemetryRow) setGPM(g telemetry.GPM) {
+	r.GPMPeriodNs, r.GPMProblem = pointer(g.PeriodNs), g.Problem
+	r.GPMGraphicsUtilFrac, r.GPMSMUtilFrac, r.GPMSMOccupancyFrac = pointer(g.GraphicsUtilFrac), pointer(g.SMUtilFrac), pointer(g.SMOccupancyFrac)
+	r.GPMTensorUtilFrac, r.GPMDRAMBandwidthUtilFrac = pointer(g.TensorUtilFrac), pointer(g.DRAMBandwidthUtilFrac)
+	r.GPMFP16UtilFrac, r.GPMFP32UtilFrac = pointer(g.FP16UtilFrac), pointer(g.FP32UtilFrac)
+	r.GPMPCIeSentMiBPerS, r.GPMPCIeReceivedMiBPerS = pointer(g.PCIeSentMiBPerS), pointer(g.PCIeReceivedMiBPerS)
+	r.GPMNVLinkSentMiBPerS, r.GPMNVLinkReceivedMiBPerS = pointer(g.NVLinkSentMiBPerS), pointer(g.NVLinkReceivedMiBPerS)
 }
 
 func pointer[T int64 | float64](v telemetry.Value[T]) *T {

@@ -33,9 +33,12 @@ type Device struct {
 	cpuNs     atomic.Int64 // used by the goroutine's thread
 }
 
+// parts of a reading beside the gauges.
+type parts struct{ counters, gpm bool }
+
 type request struct {
-	counters bool
-	reply    chan DeviceReading // with room for one: the asker may have left
+	parts
+	reply chan DeviceReading // with room for one: the asker may have left
 }
 
 // DeviceReading is what a device said between two stamps.
@@ -44,7 +47,8 @@ type DeviceReading struct {
 	BeforeNs int64    `json:"before_ns"`
 	AfterNs  int64    `json:"after_ns"`
 	Gauges   Gauges   `json:"gauges"`
-	Counters Counters `json:"counters"` // all unknown where only gauges were asked for
+	Counters Counters `json:"counters"` // all unknown where they were not asked for
+	GPM      GPM      `json:"gpm"`      // likewise
 
 	// Unanswered says why nothing of the above is known; empty if it is.
 	Unanswered string `json:"unanswered,omitempty"`
@@ -106,6 +110,9 @@ func (d *Device) serve(gpu GPU, idle int64) {
 			if req.counters {
 				r.Counters = gpu.Counters()
 			}
+			if req.gpm {
+				r.GPM = gpu.GPM()
+			}
 			r.AfterNs = nowNs()
 			d.busySince.Store(0)
 			d.cpuNs.Store(threadCPUNs() - idle)
@@ -116,15 +123,12 @@ func (d *Device) serve(gpu GPU, idle int64) {
 
 var errClosed = errors.New("the device was closed")
 
-// Sample reads the gauges.
-func (d *Device) Sample() DeviceReading { return d.read(false) }
-
 // Read reads gauges and counters.
-func (d *Device) Read() DeviceReading { return d.read(true) }
+func (d *Device) Read() DeviceReading { return d.read(parts{counters: true}) }
 
 // read returns within the timeout, and at once while a call that outlived an
 // earlier timeout is still under way.
-func (d *Device) read(counters bool) DeviceReading {
+func (d *Device) read(p parts) DeviceReading {
 	asked := nowNs()
 	unanswered := func(why error) DeviceReading {
 		return DeviceReading{UUID: d.uuid, BeforeNs: asked, AfterNs: nowNs(), Unanswered: why.Error()}
@@ -139,7 +143,7 @@ func (d *Device) read(counters bool) DeviceReading {
 	}
 	timer := time.NewTimer(d.timeout)
 	defer timer.Stop()
-	req := request{counters, make(chan DeviceReading, 1)}
+	req := request{p, make(chan DeviceReading, 1)}
 	select {
 	case d.requests <- req:
 	case <-d.stop:

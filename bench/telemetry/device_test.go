@@ -17,7 +17,7 @@ func TestDevice(t *testing.T) {
 	g := newFakeGPU()
 	d := NewDevice("GPU-1", g)
 	start := nowNs()
-	sample, read := d.Sample(), d.Read()
+	sample, read := d.read(parts{}), d.Read()
 	end := nowNs()
 	stamps := cmpopts.IgnoreFields(DeviceReading{}, "BeforeNs", "AfterNs")
 	want := DeviceReading{UUID: "GPU-1", Gauges: g.gauges()}
@@ -56,12 +56,12 @@ func TestDevice_Blocks(t *testing.T) {
 	}
 	<-inside
 	d.timeout = 0 // without this the next reads would have to wait to fail
-	if r := d.Sample(); !strings.HasPrefix(r.Unanswered, "NVML has not come back for ") {
+	if r := d.read(parts{}); !strings.HasPrefix(r.Unanswered, "NVML has not come back for ") {
 		t.Errorf("still blocked: %+v", r)
 	}
 	d.timeout = time.Minute
 	close(release)
-	if r := d.Sample(); r.Unanswered != "" || r.Gauges.SMClockMHz != Of(1980.0) {
+	if r := d.read(parts{}); r.Unanswered != "" || r.Gauges.SMClockMHz != Of(1980.0) {
 		t.Errorf("back again: %+v", r)
 	}
 	d.Close()
@@ -74,7 +74,7 @@ func TestDevice_CloseWhileBlocked(t *testing.T) {
 	g.gauges = func() Gauges { <-release; return Gauges{} }
 	d := NewDevice("GPU-1", g)
 	d.timeout = 20 * time.Millisecond
-	d.Sample()
+	d.read(parts{})
 	d.Close() // returns although the goroutine hangs
 	select {
 	case <-g.closed:

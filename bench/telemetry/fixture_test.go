@@ -71,6 +71,7 @@ func statFile(cpus ...[3]int) string {
 type fakeGPU struct {
 	gauges   func() Gauges
 	counters func() Counters
+	gpm      func() GPM
 	closed   chan struct{}
 }
 
@@ -78,10 +79,12 @@ func newFakeGPU() *fakeGPU {
 	return &fakeGPU{
 		gauges:   func() Gauges { return Gauges{SMClockMHz: Of(1980.0)} },
 		counters: func() Counters { return Counters{PowerCapNs: Of[int64](5), PIDs: []int{}} },
+		gpm:      func() GPM { return GPM{PeriodNs: Of[int64](2e8), SMOccupancyFrac: Of(0.25)} },
 		closed:   make(chan struct{}),
 	}
 }
 
 func (g *fakeGPU) Gauges() Gauges     { return g.gauges() }
 func (g *fakeGPU) Counters() Counters { return g.counters() }
+func (g *fakeGPU) GPM() GPM           { return g.gpm() }
 func (g *fakeGPU) Close()             { close(g.closed) }

@@ -8,18 +8,21 @@ type GPU interface {
 	// Counters reads what adds up and who is on the device: slower, and enough
 	// at the ends of an interval and once a second between.
 	Counters() Counters
+	// GPM reads the performance counters if that is due.
+	GPM() GPM
 	Close()
 }
 
 // Gauges of a device at one moment. The zero value is all unknown.
 type Gauges struct {
-	SMClockMHz      Value[float64] `json:"sm_clock_mhz"`
-	MemoryClockMHz  Value[float64] `json:"memory_clock_mhz"`
-	TemperatureC    Value[float64] `json:"temperature_c"`
-	PowerWatts      Value[float64] `json:"power_watts"`
-	SMUtilFrac      Value[float64] `json:"sm_util_frac"`     // of time with a kernel running, over the driver's last period
-	MemoryUtilFrac  Value[float64] `json:"memory_util_frac"` // of time with memory read or written
-	MemoryUsedBytes Value[int64]   `json:"memory_used_bytes"`
+	SMClockMHz       Value[float64] `json:"sm_clock_mhz"`
+	MemoryClockMHz   Value[float64] `json:"memory_clock_mhz"`
+	TemperatureC     Value[float64] `json:"temperature_c"`
+	PowerWatts       Value[float64] `json:"power_watts"`
+	SMUtilFrac       Value[float64] `json:"sm_util_frac"`     // of time with a kernel running, over the driver's last period
+	MemoryUtilFrac   Value[float64] `json:"memory_util_frac"` // of time with memory read or written
+	MemoryUsedBytes  Value[int64]   `json:"memory_used_bytes"`
+	MemoryTotalBytes Value[int64]   `json:"memory_total_bytes"`
 
 	// Reasons why the clock is not higher: bits as nvmlClocksEventReason* in
 	// nvml.h; see ReasonNames.

@@ -5,6 +5,7 @@ package telemetry
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,13 +55,29 @@ func TestGPU_Live(t *testing.T) {
 	}
 }
 
+// TestGPU_GPM wants the values of a GPU from Hopper on, or a stated absence.
+func TestGPU_GPM(t *testing.T) {
+	d := firstDevice(t)
+	first := d.read(parts{gpm: true}).GPM
+	if strings.HasPrefix(first.Problem, "GPM: not offered") {
+		t.Skip(first.Problem)
+	}
+	time.Sleep(2 * gpmPeriod)
+	second := d.read(parts{gpm: true}).GPM
+	t.Logf("%+v", second)
+	if first != (GPM{}) || second.Problem != "" || second.PeriodNs.V < int64(gpmPeriod) || !second.SMUtilFrac.Known || !second.SMOccupancyFrac.Known ||
+		!second.TensorUtilFrac.Known || !second.DRAMBandwidthUtilFrac.Known {
+		t.Errorf("first %+v, second %+v", first, second)
+	}
+}
+
 // BenchmarkGPU is the cost of one sample's and of one snapshot's reading, and
 // that of a sampler on this machine.
 func BenchmarkGPU(b *testing.B) {
 	d := firstDevice(b)
 	b.Run("sample", func(b *testing.B) {
 		for b.Loop() {
-			d.Sample()
+			d.read(parts{})
 		}
 	})
 	b.Run("read", func(b *testing.B) {
@@ -68,11 +85,21 @@ func BenchmarkGPU(b *testing.B) {
 			d.Read()
 		}
 	})
+	b.Run("gpm", func(b *testing.B) {
+		var spentNs int64
+		for b.Loop() {
+			time.Sleep(gpmPeriod)
+			start := nowNs()
+			d.read(parts{gpm: true})
+			spentNs += nowNs() - start
+		}
+		b.ReportMetric(float64(spentNs)/float64(b.N), "ns/read")
+	})
 	b.Run("sampler", func(b *testing.B) {
 		m := NewMachine(NewHost(), d)
 		m.Watch(os.Getpid())
 		for b.Loop() {
-			s, err := StartSampler(m, DefaultSamplerOptions())
+			s, err := StartSampler(m, SamplerOptions{EveryMs: 100, Keep: 100, GPM: true})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -24,6 +24,7 @@ type nvmlGPU struct {
 	lib     nvml.Interface
 	device  nvml.Device
 	reasons func() (uint64, nvml.Return) // nil if the driver has no such function
+	gpm     *gpmReader
 }
 
 // openNVML finds the device by UUID: CUDA_VISIBLE_DEVICES and the driver order
@@ -48,6 +49,7 @@ func openNVML(lib nvml.Interface, uuid string) (GPU, error) {
 	case nvml.SUCCESS:
 		g.device = device
 		g.reasons = reasonsOf(lib, device)
+		g.gpm = openGPM(lib, device)
 		return g, nil
 	case nvml.ERROR_NOT_FOUND, nvml.ERROR_INVALID_ARGUMENT:
 		g.Close()
@@ -70,7 +72,15 @@ func reasonsOf(lib nvml.Interface, device nvml.Device) func() (uint64, nvml.Retu
 	return nil
 }
 
-func (g *nvmlGPU) Close() { g.lib.Shutdown() }
+// GPM reads the performance counters.
+func (g *nvmlGPU) GPM() GPM { return g.gpm.read() }
+
+func (g *nvmlGPU) Close() {
+	if g.gpm != nil {
+		g.gpm.close()
+	}
+	g.lib.Shutdown()
+}
 
 // answers keeps the first error among a device's answers.
 type answers struct{ problem string }
@@ -101,7 +111,7 @@ func (g *nvmlGPU) Gauges() Gauges {
 		r.SMUtilFrac, r.MemoryUtilFrac = Of(float64(v.Gpu)/100), Of(float64(v.Memory)/100)
 	}
 	if v, ret := g.device.GetMemoryInfo(); a.ok("memory", ret) {
-		r.MemoryUsedBytes = Of(int64(v.Used))
+		r.MemoryUsedBytes, r.MemoryTotalBytes = Of(int64(v.Used)), Of(int64(v.Total))
 	}
 	if g.reasons != nil {
 		if v, ret := g.reasons(); a.ok("throttle reasons", ret) {

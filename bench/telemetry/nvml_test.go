@@ -27,6 +27,8 @@ func mockDevice(ret nvml.Return) *mock.Device {
 		GetComputeRunningProcessesFunc: func() ([]nvml.ProcessInfo, nvml.Return) {
 			return []nvml.ProcessInfo{{Pid: 77}, {Pid: 42}}, ret
 		},
+		IsMigDeviceHandleFunc:     func() (bool, nvml.Return) { return false, ret },
+		GpmQueryDeviceSupportFunc: func() (nvml.GpmSupport, nvml.Return) { return nvml.GpmSupport{}, ret },
 		GetFieldValuesFunc: func(values []nvml.FieldValue) nvml.Return {
 			for i := range values {
 				values[i].ValueType = uint32(nvml.VALUE_TYPE_UNSIGNED_LONG_LONG)
@@ -91,7 +93,7 @@ func TestOpenNVML_Errors(t *testing.T) {
 func TestNVMLGPU(t *testing.T) {
 	full := Gauges{
 		SMClockMHz: Of(1755.0), MemoryClockMHz: Of(2619.0), TemperatureC: Of(61.0), PowerWatts: Of(512.5),
-		SMUtilFrac: Of(0.97), MemoryUtilFrac: Of(0.4), MemoryUsedBytes: Of[int64](3 << 30), Reasons: Of[uint64](4 | 32),
+		SMUtilFrac: Of(0.97), MemoryUtilFrac: Of(0.4), MemoryUsedBytes: Of[int64](3 << 30), MemoryTotalBytes: Of[int64](80 << 30), Reasons: Of[uint64](4 | 32),
 	}
 	counters := Counters{
 		EnergyJ: Of(1234.567), PowerCapNs: Of[int64](74_000), SWThermalNs: Of[int64](269_000), HWThermalNs: Of[int64](270_000),

@@ -13,6 +13,8 @@ type SamplerOptions struct {
 	EveryMs int
 	// Keep bounds the memory: later samples overwrite the oldest.
 	Keep int
+	// GPM reads the devices' performance counters too, at most every 150 ms.
+	GPM bool
 }
 
 // DefaultSamplerOptions are 10 Hz for 20 minutes, which is at most some 20 MB with
@@ -31,7 +33,7 @@ func (o SamplerOptions) Validate() error {
 type Sample struct {
 	BeforeNs int64           `json:"before_ns"`
 	AfterNs  int64           `json:"after_ns"`
-	Devices  []DeviceReading `json:"devices"` // gauges; counters once a second
+	Devices  []DeviceReading `json:"devices"` // gauges; counters once a second; GPM if asked for
 
 	CPUBusyFrac  Value[float64] `json:"cpu_busy_frac"` // of all CPUs
 	CoreBusyFrac []float64      `json:"core_busy_frac"`
@@ -65,6 +67,7 @@ const threadsEvery = 5
 // Sampler samples a machine until it is stopped.
 type Sampler struct {
 	machine *Machine
+	gpm     bool
 	stop    chan struct{}
 	ended   chan struct{}
 	ending  sync.Once
@@ -87,6 +90,7 @@ func StartSampler(m *Machine, o SamplerOptions) (*Sampler, error) {
 	every := time.Duration(o.EveryMs) * time.Millisecond
 	ticker := time.NewTicker(every)
 	s := newSampler(m, o.Keep)
+	s.gpm = o.GPM
 	go func() {
 		defer ticker.Stop()
 		s.run(ticker.C, max(1, int(slowEvery/every)))
@@ -109,7 +113,7 @@ func (s *Sampler) run(ticks <-chan time.Time, slow int) {
 	// before.
 	runtime.LockOSThread()
 	idle := threadCPUNs()
-	series := series{machine: s.machine, cpu: map[int]cpuReading{}}
+	series := series{machine: s.machine, gpm: s.gpm, cpu: map[int]cpuReading{}}
 	for n := 0; ; n++ {
 		sample := series.next(n%slow == 0)
 		s.keep(sample)

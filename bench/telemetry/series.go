@@ -3,6 +3,7 @@ package telemetry
 // series makes samples one after another and remembers what the next needs.
 type series struct {
 	machine *Machine
+	gpm     bool
 	cpus    []CPUTime // at the sample before
 	slow    []CPUTime // at the slow sample before
 	trees   []tree
@@ -24,11 +25,7 @@ type tree struct {
 func (s *series) next(slow bool) Sample {
 	sample := Sample{BeforeNs: nowNs()}
 	for _, d := range s.machine.devices {
-		if slow {
-			sample.Devices = append(sample.Devices, d.Read())
-		} else {
-			sample.Devices = append(sample.Devices, d.Sample())
-		}
+		sample.Devices = append(sample.Devices, d.read(parts{counters: slow, gpm: s.gpm}))
 	}
 	cpus := s.machine.host.CPUs()
 	use := cpusSince(cpus, s.cpus, func(_ string, busy Value[float64]) {
