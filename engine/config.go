@@ -18,6 +18,11 @@ type Config struct {
 	// control method "audit", to check what came through the shim.
 	Audit bool  `json:"audit,omitempty"`
 	Seed  int64 `json:"seed,omitempty"`
+	// TP and PP are the tensor and pipeline parallel sizes; 0 is 1.
+	TP int `json:"tp,omitempty"`
+	PP int `json:"pp,omitempty"`
+	// Executor is empty for the one that fits: uni, or mp for several ranks.
+	Executor Executor `json:"executor,omitempty"`
 	// Variant replaces kernels; nil leaves vLLM as it was installed.
 	Variant *Variant `json:"variant,omitempty"`
 	// Extra is passed to vLLM's EngineArgs as it is and wins over the above.
@@ -44,15 +49,51 @@ type Info struct {
 	KVBlocks            int    `json:"kv_blocks"`
 	KVBlockSize         int    `json:"kv_block_size"` // tokens
 	AsyncScheduling     bool   `json:"async_scheduling"`
-	PrefixCaching       bool   `json:"prefix_caching"`
+	// QueuedBatches is how many batches are in flight at a time where that is more
+	// than one: with pipeline parallelism or async scheduling. A call of
+	// LLMEngine.step then returns an earlier batch or nothing, and its time is not
+	// that of a forward pass. 0: each call runs one batch.
+	QueuedBatches int  `json:"queued_batches,omitempty"`
+	PrefixCaching bool `json:"prefix_caching"`
 
 	HostMode       HostMode          `json:"host_mode"` // what kind of process the engine is in
 	OpenSeconds    float64           `json:"open_s"`
 	CompileSeconds float64           `json:"compile_s"`
-	Modules        []Module          `json:"modules"` // csrc extension modules loaded
+	Modules        []Module          `json:"modules"`         // csrc extension modules loaded; of several ranks, in the first
+	Ranks          []Rank            `json:"ranks,omitempty"` // that are processes of their own
 	Variant        *LoadedVariant    `json:"variant,omitempty"`
 	Threads        []string          `json:"python_threads"`
 	Env            map[string]string `json:"env"` // variables that change results
+}
+
+// Rank is one process of a model that is spread over several.
+type Rank struct {
+	Rank       int    `json:"rank"`
+	TP         int    `json:"tp"` // its place among those that share layers
+	PP         int    `json:"pp"` // its stage
+	PID        int    `json:"pid"`
+	Device     int    `json:"device"`                // index among the visible; of a CPU, the rank
+	DeviceUUID string `json:"device_uuid,omitempty"` // of a GPU
+	Threads    int    `json:"threads"`               // of OpenMP
+	CPUs       []int  `json:"cpus"`                  // they are bound to, else may run on
+
+	AttentionBackend string         `json:"attention_backend,omitempty"`
+	Modules          []Module       `json:"modules"`
+	Variant          *LoadedVariant `json:"variant,omitempty"`
+}
+
+// RankUse is what a rank has used since it started: the answer of the control
+// method "ranks".
+type RankUse struct {
+	Rank     int   `json:"rank"`
+	CPUNs    int64 `json:"cpu_ns"`
+	RSSBytes int64 `json:"rss_bytes"`
+	// DeviceUsedBytes are in use on its GPU, by whomever; DeviceReservedBytes by
+	// its own torch.
+	DeviceUsedBytes     int64 `json:"device_used_bytes,omitempty"`
+	DeviceReservedBytes int64 `json:"device_reserved_bytes,omitempty"`
+	// VariantCalls counts calls of the loaded variant's ops from the host.
+	VariantCalls map[string]int64 `json:"variant_calls,omitempty"`
 }
 
 // Module is one loaded extension module.

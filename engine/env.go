@@ -35,7 +35,7 @@ var workerForced = map[string]string{
 
 // workerCleared are removed: PYTHONHOME breaks the start, and without bytecode
 // opening an engine takes minutes instead of seconds.
-var workerCleared = []string{"PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "PYTHONINSPECT"}
+var workerCleared = []string{"PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "PYTHONINSPECT", tagVariable}
 
 // vLLM looks for a free port, lets go of it and listens there later, even on a
 // single device (vllm/utils/network_utils.py, _get_open_port). Workers that start

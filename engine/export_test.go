@@ -42,3 +42,28 @@ func (t *Tokenizers) PIDs() (pids []int) {
 
 // Idle has an entry for each process that is.
 func (t *Tokenizers) Idle() chan *pythonScript { return t.idle }
+
+var (
+	ShareCPUs     = shareCPUs
+	ByCore        = byCore
+	RankEnv       = rankEnv
+	CheckPlatform = (*Config).checkPlatform
+	SharedMemory  = sharedMemory
+)
+
+// LogTail gives what is kept of lines.
+func LogTail(lines []string) []string {
+	l := newLogTail(nil)
+	close(l.ended)
+	for _, line := range lines {
+		l.add(line)
+	}
+	return l.last()
+}
+
+// NewFootprint gives a tag, its environment, and what removes its traces.
+func NewFootprint() (tag string, env []string, remove func(), err error) {
+	f := newFootprint()
+	env, err = f.env()
+	return f.tag, env, f.remove, err
+}

@@ -3,35 +3,48 @@ package engine
 import (
 	"bufio"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
 
 const (
-	logTailLines = 12
-	logLineBytes = 64 << 10
-	logTailBytes = 1 << 10 // of a line that is remembered
+	logTailLines  = 12
+	rankTailLines = 6 // of each rank beside them
+	logLineBytes  = 64 << 10
+	logTailBytes  = 1 << 10 // of a line that is remembered
 )
 
 // crashStart begins the report of a dying Go runtime. Its reason comes first and
 // is followed by hundreds of lines of stacks and registers.
 var crashStart = regexp.MustCompile(`^(panic|fatal error|SIG[A-Z]+): `)
 
-// logTail passes a worker's output on and remembers its last lines; of a crash,
-// its first ones.
+// rankLine begins a line of a rank: vLLM puts "(Worker_TP1 pid=42) " before it
+// (vllm/logger.py, decorate_logs), in which the number stays and the name grows.
+var rankLine = regexp.MustCompile(`^\(Worker\S* pid=(\d+)\) `)
+
+// logTail passes a worker's output on and remembers its last lines, and those of
+// each rank on their own; of a crash, the first ones.
 type logTail struct {
 	each func(line string)
 
-	mu      sync.Mutex
+	mu    sync.Mutex
+	own   tail
+	ranks map[int]*tail // by process
+	ended chan struct{} // closed at the end of the output
+}
+
+// tail is the end of one process's output.
+type tail struct {
 	lines   []string
 	crashed bool
-	ended   chan struct{} // closed at the end of the output
 }
 
 func newLogTail(each func(line string)) *logTail {
-	return &logTail{each: each, ended: make(chan struct{})}
+	return &logTail{each: each, ranks: map[int]*tail{}, ended: make(chan struct{})}
 }
 
 func (l *logTail) read(r io.ReadCloser) {
@@ -56,14 +69,26 @@ func (l *logTail) add(line string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	room := logTailLines - 1
-	switch {
-	case l.crashed && len(l.lines) > room:
+	if m := rankLine.FindStringSubmatch(line); m != nil {
+		pid, _ := strconv.Atoi(m[1])
+		if l.ranks[pid] == nil {
+			l.ranks[pid] = &tail{}
+		}
+		l.ranks[pid].add(line, rankTailLines)
 		return
-	case !l.crashed && crashStart.MatchString(line):
-		l.crashed, room = true, logTailLines/2
 	}
-	l.lines = append(l.lines[max(0, len(l.lines)-room):], line)
+	l.own.add(line, logTailLines)
+}
+
+func (t *tail) add(line string, most int) {
+	room := most - 1
+	switch {
+	case t.crashed && len(t.lines) > room:
+		return
+	case !t.crashed && crashStart.MatchString(line):
+		t.crashed, room = true, most/2
+	}
+	t.lines = append(t.lines[max(0, len(t.lines)-room):], line)
 }
 
 // wait gives a process that has just ended a moment for what its pipe still holds.
@@ -74,10 +99,14 @@ func (l *logTail) wait() {
 	}
 }
 
-// last gives the final lines.
+// last gives the final lines: the worker's own, then each rank's.
 func (l *logTail) last() []string {
 	l.wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.lines)
+	lines := slices.Clone(l.own.lines)
+	for _, pid := range slices.Sorted(maps.Keys(l.ranks)) {
+		lines = append(lines, l.ranks[pid].lines...)
+	}
+	return lines
 }

@@ -17,6 +17,7 @@ const HostPlain HostMode = "plain"
 type Plain struct {
 	*pythonScript
 	end  context.CancelFunc // kills the process
+	left footprint          // of its ranks
 	info Info
 }
 
@@ -25,12 +26,19 @@ func OpenPlain(ctx context.Context, cfg Config, opt WorkerOptions) (*Plain, erro
 	// It outlives ctx, which ends when all that are opened side by side are open.
 	life, end := context.WithCancel(context.Background())
 	defer context.AfterFunc(ctx, end)()
-	s, err := startScript(life, "plain", opt)
+	env, left, err := parallelEnv(&cfg, opt)
 	if err != nil {
 		end()
 		return nil, openError{err}
 	}
-	p := &Plain{pythonScript: s, end: end}
+	opt.Env = append(env, opt.Env...)
+	s, err := startScript(life, "plain", opt)
+	if err != nil {
+		end()
+		left.remove()
+		return nil, openError{err}
+	}
+	p := &Plain{pythonScript: s, end: end, left: left}
 	var reply struct {
 		Info
 		Counters []string `json:"counters"`
@@ -110,5 +118,6 @@ func (p *Plain) Call(_ context.Context, method string, args, reply any) error {
 func (p *Plain) Close() error {
 	p.kill()
 	p.end()
+	p.left.remove()
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,6 +33,10 @@ type WorkerOptions struct {
 	StepTimeout, OpenTimeout, CloseTimeout time.Duration
 }
 
+func (opt *WorkerOptions) stepTimeout() time.Duration {
+	return cmp.Or(opt.StepTimeout, defaultStepTimeout)
+}
+
 const (
 	defaultStepTimeout  = 5 * time.Minute  // a first step may compile
 	defaultOpenTimeout  = 30 * time.Minute // a cold start may compile a large model
@@ -43,7 +48,8 @@ const (
 type WorkerError struct {
 	During  string   // "open", "run", "call", "close"
 	What    string   // "died: signal: killed"
-	LogTail []string // its last output lines
+	LogTail []string // its last output lines, then those of each rank
+	Err     error    // it reported itself; nil if it could not
 }
 
 // Error gives the event and the last lines of the worker's own output.
@@ -55,6 +61,9 @@ func (e *WorkerError) Error() string {
 	return text
 }
 
+// Unwrap gives what the worker itself said.
+func (e *WorkerError) Unwrap() error { return e.Err }
+
 // Remote is an engine in a worker process. Its methods are for one goroutine.
 type Remote struct {
 	opt     WorkerOptions
@@ -64,6 +73,8 @@ type Remote struct {
 	readErr error // set before reports is closed
 	log     *logTail
 	info    Info
+
+	left footprint // of its ranks
 
 	exited  chan struct{}
 	exitErr error // set before exited is closed
@@ -78,9 +89,14 @@ func OpenRemote(ctx context.Context, cfg Config, opt WorkerOptions) (*Remote, er
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
-	opt.Env = append(hubEnv(cfg.Model.Path), opt.Env...)
-	r, err := startWorker(opt)
+	env, left, err := parallelEnv(&cfg, opt)
 	if err != nil {
+		return nil, openError{err}
+	}
+	opt.Env = slices.Concat(hubEnv(cfg.Model.Path), env, opt.Env)
+	r, err := startWorker(opt, left)
+	if err != nil {
+		left.remove()
 		return nil, err
 	}
 	rep, err := r.ask(ctx, question{
@@ -99,7 +115,7 @@ func OpenRemote(ctx context.Context, cfg Config, opt WorkerOptions) (*Remote, er
 	return r, nil
 }
 
-func startWorker(opt WorkerOptions) (*Remote, error) {
+func startWorker(opt WorkerOptions, left footprint) (*Remote, error) {
 	argv, err := workerCommand(opt)
 	if err != nil {
 		return nil, openError{err}
@@ -119,7 +135,7 @@ func startWorker(opt WorkerOptions) (*Remote, error) {
 	}
 	r := &Remote{
 		opt: opt, in: in, reports: make(chan report, 16), exited: make(chan struct{}),
-		log: newLogTail(opt.Log),
+		log: newLogTail(opt.Log), left: left,
 	}
 	r.cmd = exec.Command(argv[0], argv[1:]...)
 	r.cmd.Env = env
@@ -148,6 +164,7 @@ func (r *Remote) wait() {
 	r.exitErr = r.cmd.Wait()
 	// What it started and left behind is in its group.
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
+	r.left.remove()
 	close(r.exited)
 }
 
@@ -225,7 +242,7 @@ func (r *Remote) ask(ctx context.Context, q question) (report, error) {
 				return rep, sinkErr
 			}
 			if rep.Err != nil {
-				return rep, rep.Err
+				return rep, r.reported(during, rep.Err)
 			}
 			return rep, nil
 		case <-done:
@@ -242,6 +259,15 @@ func (r *Remote) ask(ctx context.Context, q question) (report, error) {
 			return report{}, r.failure(during, fmt.Sprintf("gave no sign for %s and was killed", timeout))
 		}
 	}
+}
+
+// reported adds the last lines of the ranks to an error: vLLM's own names neither
+// the rank nor the cause.
+func (r *Remote) reported(during string, err *wireError) error {
+	if r.left.tag == "" || err.Stopped || during != "open" && during != "run" {
+		return err
+	}
+	return &WorkerError{During: during, What: "failed: " + err.Text, LogTail: r.log.last(), Err: err}
 }
 
 // lost describes a worker whose pipe ended.
@@ -311,7 +337,7 @@ func (r *Remote) execute(ctx context.Context, c command, sink Sink) error {
 	return cause(ctx, err)
 }
 
-func (r *Remote) stepTimeout() time.Duration { return cmp.Or(r.opt.StepTimeout, defaultStepTimeout) }
+func (r *Remote) stepTimeout() time.Duration { return r.opt.stepTimeout() }
 
 // Call implements [Engine].
 func (r *Remote) Call(ctx context.Context, method string, args, reply any) error {

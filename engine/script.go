@@ -40,10 +40,24 @@ type Profile struct {
 	// it adds up to the steps' wall time under the profiler, which is longer than
 	// without.
 	GapNs int64 `json:"gap_ns"`
+	// CollectiveNs is the self time of the kernels or ops by which ranks exchange
+	// data. It includes waiting for the slowest.
+	CollectiveNs int64 `json:"collective_ns,omitempty"`
+	// Ranks are the sums of each rank, where ranks are processes of their own; the
+	// rest of the profile is that of the rank with most work besides collectives.
+	Ranks []RankProfile `json:"ranks,omitempty"`
 	// UnassignedNs started outside every step.
 	UnassignedNs int64 `json:"unassigned_ns"`
 
 	Events []ProfileEvent `json:"events,omitempty"` // if asked for, in order
+}
+
+// RankProfile are the sums of one rank's Profile.
+type RankProfile struct {
+	Rank         int   `json:"rank"`
+	SumNs        int64 `json:"sum_ns"`
+	BusyNs       int64 `json:"busy_ns"`
+	CollectiveNs int64 `json:"collective_ns"`
 }
 
 // ProfileEvent is one run of a kernel or op, on CLOCK_MONOTONIC.

@@ -165,7 +165,7 @@ func ServeProcess() error {
 	}
 	w := Worker{
 		Open:     func(cfg Config, host Host) (Stepper, error) { return OpenLocal(cfg, host) },
-		Orphaned: KillGroup,
+		Orphaned: func() { inheritedFootprint().killOthers(); KillGroup() },
 	}
 	return w.Serve(in, out)
 }

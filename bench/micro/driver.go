@@ -197,11 +197,16 @@ func (b *burstResult) perStep() *BurstProfile {
 	return p
 }
 
+// ErrQueued refuses an engine whose calls are no steps.
+var ErrQueued = errors.New("with pipeline parallelism a call of LLMEngine.step is no step: batches are queued, and a call returns an earlier one or nothing: measure without it (pp=1), or requests with stepbench run")
+
 // newRunner checks that the engine can be measured step by step.
 func newRunner(p Player, opt Options) (*runner, error) {
 	info := p.Info()
 	limits := InfoLimits(info)
 	switch {
+	case info.QueuedBatches > 0 && !info.AsyncScheduling:
+		return nil, ErrQueued
 	case info.AsyncScheduling:
 		return nil, errors.New("the engine schedules asynchronously, so that a step returns an earlier batch: open it with async_scheduling=False")
 	case info.VocabSize < 1:

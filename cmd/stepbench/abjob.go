@@ -75,6 +75,10 @@ func newComparison(c *cli.Context) (*comparison, error) {
 	if err != nil {
 		return nil, exitWith(exitUsage, err)
 	}
+	if n := cfg.Ranks(); n > 1 {
+		return nil, exitWith(exitUsage, fmt.Errorf("ab compares kernels in one process, tp=%d, pp=%d are %d: compare with tp=1, "+
+			"or run both variants one after the other with stepbench run --variant", cfg.TP, cfg.PP, n))
+	}
 	if cfg.Extra, err = kernelArgs(c, cfg.Extra); err != nil {
 		return nil, exitWith(exitUsage, err)
 	}

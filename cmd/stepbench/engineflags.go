@@ -24,6 +24,9 @@ func engineFlags() []cli.Flag {
 		&cli.IntFlag{Name: "max-num-seqs", Usage: "requests in a step", DefaultText: "vLLM's"},
 		&cli.IntFlag{Name: "max-num-batched-tokens", Usage: "tokens in a step", DefaultText: "vLLM's"},
 		&cli.Int64Flag{Name: "kv-cache-mib", Usage: "KV cache `MIB`", DefaultText: "1024 on a CPU, what fits on a GPU"},
+		&cli.IntFlag{Name: "tp", Value: 1, Usage: "tensor parallel `RANKS`: each layer spread over so many devices"},
+		&cli.IntFlag{Name: "pp", Value: 1, Usage: "pipeline parallel `RANKS`: the layers in so many stages; times tp is the number of devices, or of processes that share a CPU"},
+		&cli.StringFlag{Name: "executor", Usage: "how vLLM runs ranks: uni (in the worker), mp (processes of this host), ray (a Ray cluster; not on a CPU)", DefaultText: "uni, mp for several ranks"},
 		&cli.StringSliceFlag{Name: "engine-arg", Usage: "any vLLM EngineArgs field, `NAME=JSON`; may repeat"},
 		&cli.DurationFlag{Name: "step-timeout", Value: 5 * time.Minute, Usage: "silence after which a worker counts as hung; a first step may compile"},
 		&cli.StringFlag{Name: "host", Value: string(engine.HostGo), Usage: "worker process: go (this program embeds libpython) python (the python executable loads the worker), or, for steps and ab, plain (a Python loop without Go)"},
@@ -50,12 +53,19 @@ func engineConfig(c *cli.Context) (engine.Config, error) {
 			return engine.Config{}, fmt.Errorf("--%s %d is negative", name, c.Int64(name))
 		}
 	}
-	return forThisMachine(engine.Config{
+	for _, name := range []string{"tp", "pp"} {
+		if c.Int(name) < 1 {
+			return engine.Config{}, fmt.Errorf("--%s %d: at least 1", name, c.Int(name))
+		}
+	}
+	cfg := forThisMachine(engine.Config{
 		Model: model, DType: c.String("dtype"), EnforceEager: c.Bool("eager"),
 		MaxModelLen: c.Int("max-model-len"), MaxNumSeqs: max(c.Int("max-num-seqs"), c.Int("seq-budget")),
 		MaxNumBatchedTokens: max(c.Int("max-num-batched-tokens"), c.Int("token-budget")), KVCacheBytes: c.Int64("kv-cache-mib") << 20,
+		TP: c.Int("tp"), PP: c.Int("pp"), Executor: engine.Executor(c.String("executor")),
 		SkipTokenizer: true, Extra: extra,
-	}), nil
+	})
+	return cfg, cfg.CheckParallel()
 }
 
 // forThisMachine fills in what vLLM's own defaults get wrong without a GPU: a KV

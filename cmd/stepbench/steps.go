@@ -79,6 +79,9 @@ func stepsAction(c *cli.Context) error {
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}
+	if cfg.PP > 1 {
+		return exitWith(exitUsage, micro.ErrQueued)
+	}
 	if cfg.Extra, err = kernelArgs(c, cfg.Extra); err != nil {
 		return exitWith(exitUsage, err)
 	}

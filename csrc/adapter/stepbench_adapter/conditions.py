@@ -9,7 +9,8 @@ from time import monotonic_ns, process_time_ns
 
 
 class Conditions:
-    def __init__(self, platform):
+    def __init__(self, platform, ranks=None):
+        self.ranks = ranks  # of the engine, if they are other processes
         self.measuring = False  # a script runs, with the collector off
         self.collections = 0
         self.compiles = 0
@@ -44,7 +45,7 @@ class Conditions:
             "sm_clock_mhz": clock,
             "temperature_c": temperature,
             "power_w": watts,
-            "process_cpu_ns": process_time_ns(),
+            "process_cpu_ns": process_time_ns() + (self.ranks.cpu_ns() if self.ranks else 0),
             "host_cpu_ns": host_cpu_ns(),
             "host_cpus": os.cpu_count(),
             "collections": self.collections,

@@ -5,10 +5,10 @@ import os
 import platform
 import threading
 
-ENV_PREFIXES = ("VLLM_", "CUDA_", "OMP_", "KMP_", "TORCH", "NCCL_", "PYTHONHASHSEED", "LD_PRELOAD")
+ENV_PREFIXES = ("VLLM_", "CUDA_", "OMP_", "GOMP_", "KMP_", "TORCH", "NCCL_", "PYTHONHASHSEED", "LD_PRELOAD")
 
 
-def engine(eng, open_s):
+def engine(eng, open_s, ranks=None):
     import torch
     import vllm
     from vllm.platforms import current_platform
@@ -18,6 +18,7 @@ def engine(eng, open_s):
     config = eng.vllm_config
     model, cache, sched = config.model_config, config.cache_config, config.scheduler_config
     core = eng.engine_core.engine_core
+    facts = ranks.ask("facts") if ranks else []
     return {
         "counters": list(COUNTERS),
         "vllm_version": vllm.__version__,
@@ -27,7 +28,7 @@ def engine(eng, open_s):
         "device": device_name(current_platform),
         "device_uuid": device_uuid(current_platform),
         "dtype": str(model.dtype).removeprefix("torch."),
-        "attention_backend": attention_backend(core),
+        "attention_backend": facts[0]["attention_backend"] if facts else attention_backend(runner(core)),
         "graph_mode": str(getattr(config.compilation_config.cudagraph_mode, "name", "NONE")),
         "max_graph_tokens": getattr(config.compilation_config, "max_cudagraph_capture_size", None) or 0,
         "max_model_len": model.max_model_len,
@@ -37,10 +38,12 @@ def engine(eng, open_s):
         "kv_blocks": cache.num_gpu_blocks or 0,
         "kv_block_size": cache.block_size or 0,
         "async_scheduling": bool(sched.async_scheduling),
+        "queued_batches": 0 if getattr(core, "batch_queue", None) is None else core.batch_queue_size,
         "prefix_caching": bool(cache.enable_prefix_caching),
         "open_s": open_s,
         "compile_s": float(getattr(config.compilation_config, "compilation_time", 0.0)),
-        "modules": modules(os.path.dirname(vllm.__file__)),
+        "modules": facts[0]["modules"] if facts else loaded_modules(),
+        "ranks": facts,
         "python_threads": threads(),
         "env": {k: v for k, v in sorted(os.environ.items()) if k.startswith(ENV_PREFIXES)},
     }
@@ -74,15 +77,27 @@ def cpu_model():
     return ""
 
 
-def attention_backend(core):
-    """Name of the backend of the first attention layer; empty where the workers
-    are other processes."""
-    worker = getattr(core.model_executor, "driver_worker", None)
-    runner = getattr(getattr(worker, "worker", None), "model_runner", None)
+def worker(core):
+    """The worker in this process; None where the workers are others."""
+    return getattr(getattr(core.model_executor, "driver_worker", None), "worker", None)
+
+
+def runner(core):
+    return getattr(worker(core), "model_runner", None)
+
+
+def attention_backend(runner):
+    """Name of the backend of the first attention layer."""
     for group in getattr(runner, "attn_groups", None) or []:
         for part in group:
             return part.backend.get_name()
     return ""
+
+
+def loaded_modules():
+    import vllm
+
+    return modules(os.path.dirname(vllm.__file__))
 
 
 def modules(package):

@@ -84,6 +84,8 @@ class Probe:
         self._time_core(engine.engine_core)
         self._time_in_core(self.scheduler, "schedule", "schedule_ns")
         self._time_in_core(core.model_executor, "execute_model", "execute_ns")
+        if getattr(core, "batch_queue", None) is None:
+            self._time_wait(core.model_executor)
         self._time_in_core(core.model_executor, "sample_tokens", "sample_ns")
         self._keep_outputs()
         self._time_in_core(self.scheduler, "update_from_output", "update_ns")
@@ -136,6 +138,31 @@ class Probe:
                 cells[i] += end - start
 
         setattr(owner, name, timed)
+
+    def _time_wait(self, executor):
+        """Ranks in other processes are asked and give a future: waiting for it is
+        part of the execution."""
+        cells, i, between, inner = self.cells, INDEX["execute_ns"], INDEX["core_ns"], executor.execute_model
+
+        def execute_model(*args, **kwargs):
+            future = inner(*args, **kwargs)
+            if not hasattr(future, "result") or future.done():
+                return future
+            wait = future.result
+
+            def result(*args, **kwargs):
+                start = monotonic_ns()
+                cells[between] += start - self.end
+                try:
+                    return wait(*args, **kwargs)
+                finally:
+                    self.end = end = monotonic_ns()
+                    cells[i] += end - start
+
+            future.result = result
+            return future
+
+        executor.execute_model = execute_model
 
     def _keep_outputs(self):
         """Notes what was executed, for fill. Wrapped before the time is, so that

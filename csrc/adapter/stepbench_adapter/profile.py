@@ -9,6 +9,12 @@ from time import monotonic_ns, time_ns
 
 COPIES = ("Memcpy", "Memset")
 
+# Kernels and ops by which ranks exchange data: NCCL's, vLLM's own all-reduce
+# (csrc/custom_all_reduce.cuh), its shared memory between CPU ranks (csrc/cpu/shm.cpp)
+# and torch.distributed's. Their time includes waiting for the slowest rank.
+COLLECTIVE_STARTS = ("nccl", "_C::shm_", "c10d::", "gloo:")
+COLLECTIVE_WORDS = ("allreduce", "allgather", "reducescatter", "crossdevicereduce", "multimem")
+
 
 class Profiler:
     def __init__(self, platform):
@@ -136,6 +142,11 @@ def union(intervals, windows):
     return busy, gap
 
 
+def collective(name):
+    plain = name.lower().replace("_", "")
+    return name.startswith(COLLECTIVE_STARTS) or any(word in plain for word in COLLECTIVE_WORDS)
+
+
 def summarize(unit, rows, windows):
     table, places = {}, {}
     for name, start, _, self_ns in rows:
@@ -159,6 +170,7 @@ def summarize(unit, rows, windows):
         "unit": unit,
         "rows": out,
         "sum_ns": sum(r["self_ns"] for r in out if not r["copy"]),
+        "collective_ns": sum(r["self_ns"] for r in out if collective(r["name"])),
         "busy_ns": busy,
         "gap_ns": gap,
         "unassigned_ns": unassigned(rows, windows),

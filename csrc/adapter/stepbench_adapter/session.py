@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-from . import describe, numerics, variant
+from . import describe, numerics, ranks, spawned, variant
 from .conditions import Conditions
 from .profile import Profiler
 
@@ -60,7 +60,23 @@ def engine_args(config):
     ):
         if config.get(key):
             args[name] = config[key]
+    args.update(parallel_args(config))
     args.update(config.get("extra") or {})
+    return args
+
+
+def parallel_args(config):
+    tp, pp = config.get("tp") or 1, config.get("pp") or 1
+    executor = config.get("executor") or ("mp" if tp * pp > 1 else None)
+    if executor is None:
+        return {}
+    args = {
+        "tensor_parallel_size": tp,
+        "pipeline_parallel_size": pp,
+        "distributed_executor_backend": executor,
+    }
+    if executor == "mp":
+        args["worker_extension_cls"] = "stepbench_adapter.rank.Rank"
     return args
 
 
@@ -69,6 +85,7 @@ def open_session(text):
     start = time.monotonic()
     changed = config.get("variant")
     variant.replace_modules(changed)
+    spawned.prepare(changed)
     say("importing vLLM")
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
@@ -80,12 +97,19 @@ def open_session(text):
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args(config)))
     session = Session(engine, Probe(engine), audit=config.get("audit", False))
     session.variant = loaded
-    facts = describe.engine(engine, open_s=time.monotonic() - start)
+    facts = describe.engine(engine, open_s=time.monotonic() - start, ranks=session.ranks)
     if loaded is not None:
         facts["variant"] = loaded.describe()
+    if session.ranks:
+        session.ranks.forget_names()
     session.info = json.dumps(facts)
     say(f"engine open after {facts['open_s']:.1f} s")
     return session
+
+
+def fewest(calls):
+    """Of several ranks' counts by op, the least of each."""
+    return {op: min(c.get(op, 0) for c in calls) for op in calls[0]}
 
 
 class Session:
@@ -100,9 +124,10 @@ class Session:
         self.variant = None  # stock
         self.audited = {} if audit else None
         self.logprobs = {}  # of ended requests that asked, until taken
-        self.profiler = Profiler(describe.platform_name())
-        self.conditions = Conditions(describe.platform_name())
-        self.step = engine.step
+        self.ranks = ranks.of(engine.engine_core.engine_core.model_executor)  # None: this process
+        self.profiler = self.ranks or Profiler(describe.platform_name())
+        self.conditions = Conditions(describe.platform_name(), self.ranks)
+        self.step = self.ranks.guard(engine.step) if self.ranks else engine.step
         self.after = probe.fill
         self.counters = probe.cells
         self.set_limits = probe.set_limits
@@ -211,8 +236,18 @@ class Session:
 
     def do_variant_calls(self, _):
         """How often each op of the loaded variant was called from the host, by
-        "namespace::op". Replayed CUDA graphs do not count."""
+        "namespace::op"; of several ranks, in the one that called it least. Replayed
+        CUDA graphs do not count."""
+        if self.ranks:
+            return fewest(self.ranks.ask("variant_calls"))
         return self.variant.calls() if self.variant else {}
+
+    def do_ranks(self, _):
+        """What each rank has used so far, and the calls of the variant's ops in it."""
+        if not self.ranks:
+            return []
+        calls = self.ranks.ask("variant_calls")
+        return [{**use, "variant_calls": c} for use, c in zip(self.ranks.ask("use"), calls)]
 
     def do_numerics(self, args):
         return numerics.run(self, **args)

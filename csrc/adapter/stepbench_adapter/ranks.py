@@ -1,0 +1,87 @@
+"""The ranks of an engine, seen from the process that schedules: each is a process of
+its own (vllm/v1/executor/multiproc_executor.py), asked through collective_rpc."""
+
+import contextlib
+import os
+import shutil
+import time
+from glob import glob
+
+from . import spawned
+
+SUMS = ("sum_ns", "busy_ns", "collective_ns")
+
+
+def of(executor):
+    """None where the one rank is in this process, or ranks are on other hosts."""
+    workers = getattr(executor, "workers", None)
+    return Ranks(executor, workers) if workers and hasattr(workers[0], "proc") else None
+
+
+class Ranks:
+    def __init__(self, executor, workers):
+        self.executor = executor
+        self.processes = [w.proc for w in workers]
+        self.pids = [p.pid for p in self.processes]
+
+    def ask(self, method, *args):
+        """Answers in order of rank."""
+        return self.executor.collective_rpc("stepbench_" + method, args=args)
+
+    def start(self):
+        self.ask("profile_start")
+
+    def stop(self, windows, with_events=False):
+        """The profiles of all ranks as one: the table is that of the rank with most
+        work of its own, which the others wait for in collectives; "ranks" has the sums
+        of each."""
+        profiles = self.ask("profile_stop", windows, with_events)
+        longest = max(profiles, key=lambda p: p["sum_ns"] - p["collective_ns"])
+        sums = [{"rank": i, **{k: p[k] for k in SUMS}} for i, p in enumerate(profiles)]
+        return {**longest, "ranks": sums}
+
+    def forget_names(self):
+        """Removes the names of what the ranks share, now that all have it open: then
+        nothing of it can be left behind. Those that multiprocessing looks after stay;
+        its tracker removes them after the last process."""
+        tag = os.environ.get(spawned.TAG)
+        if not tag:
+            return
+        for path in glob(f"/dev/shm/{tag}-*"):
+            os.unlink(path)
+        if tag in (base := os.environ.get("VLLM_RPC_BASE_PATH", "")):
+            shutil.rmtree(base, ignore_errors=True)
+
+    def cpu_ns(self):
+        """CPU time of all ranks so far, read from their clocks without asking them:
+        clock_getcpuclockid(3) gives (~pid << 3) | CPUCLOCK_SCHED."""
+        total = 0
+        for pid in self.pids:
+            with contextlib.suppress(OSError):  # it has ended
+                total += time.clock_gettime_ns((~pid << 3) | 2)
+        return total
+
+    def guard(self, step):
+        """step, whose error names the rank that ended, if one did: vLLM's own says
+        only that a call was cancelled."""
+
+        def guarded():
+            try:
+                return step()
+            except Exception as error:
+                if dead := self.dead():
+                    raise RuntimeError(f"{dead}: {error}") from error
+                raise
+
+        return guarded
+
+    def dead(self):
+        return ", ".join(
+            f"rank {i} (process {p.pid}) {ended(p.exitcode)}"
+            for i, p in enumerate(self.processes)
+            if p.exitcode is not None
+        )
+
+
+def ended(code):
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
