@@ -52,7 +52,7 @@ type Engine struct {
 	RSSBytes    int64 `json:"rss_bytes,omitempty"` // largest seen of the worker's processes together
 }
 
-// DeviceMemory is the largest use seen of one device.
+// DeviceMemory is the largest use seen of one device, by anyone, and its size.
 type DeviceMemory struct {
 	UUID       string `json:"uuid"`
 	UsedBytes  int64  `json:"used_bytes"`
@@ -94,14 +94,19 @@ type Point struct {
 	// Device is how the window was spent, fractions adding up to 1; nil if not
 	// known. Utilisation is the device's own counter, or the process's CPU share
 	// where there is no device.
-	Device      *DeviceTime           `json:"device,omitempty"`
-	Utilisation *Value                `json:"utilisation_frac,omitempty"`
-	CPU         *CPUUse               `json:"cpu,omitempty"`
-	Saturation  workload.Verdict      `json:"saturation"`
-	Steps       []workload.PhaseSteps `json:"steps,omitempty"` // of the first valid repeat
-	Bottleneck  *bottleneck.Report    `json:"bottleneck,omitempty"`
-	Flags       []string              `json:"flags,omitempty"`
-	Problem     string                `json:"problem,omitempty"` // why there are no values
+	Device      *DeviceTime `json:"device,omitempty"`
+	Utilisation *Value      `json:"utilisation_frac,omitempty"`
+	// GPM are means of performance counters over devices and window, as fractions:
+	// sm_util, sm_occupancy, tensor_util, dram_bandwidth_util; what a device does
+	// not return is not in it. GPMProblem is why readings are missing, all or some.
+	GPM        map[string]Value      `json:"gpm_frac,omitempty"`
+	GPMProblem string                `json:"gpm_problem,omitempty"`
+	CPU        *CPUUse               `json:"cpu,omitempty"`
+	Saturation workload.Verdict      `json:"saturation"`
+	Steps      []workload.PhaseSteps `json:"steps,omitempty"` // of the first valid repeat
+	Bottleneck *bottleneck.Report    `json:"bottleneck,omitempty"`
+	Flags      []string              `json:"flags,omitempty"`
+	Problem    string                `json:"problem,omitempty"` // why there are no values
 }
 
 // Repeat is one run of a point.
@@ -117,9 +122,14 @@ type Repeat struct {
 	// WholeRun: rates count from the start to the last completion, offline and
 	// where the arrivals took too short a time for the system to settle.
 	WholeRun bool `json:"whole_run,omitempty"`
+	// WarmUp says whether the measured window had to begin later than planned; nil
+	// where that is not looked at.
+	WarmUp *workload.WarmUp `json:"warm_up,omitempty"`
+	// Censored is how many measured requests were cut off before their end.
+	Censored int `json:"censored_requests,omitempty"`
 	// Values are the statistics of this repeat alone: achieved_per_s,
 	// output_tokens_per_s, total_tokens_per_s, goodput_per_s, host_frac,
-	// utilisation_frac, PHASE_frac, and LATENCY_mean_ns, _p50_ns, _p90_ns, _p99_ns.
+	// utilisation_frac, gpm_NAME_frac, PHASE_frac, and LATENCY_mean_ns, _p50_ns, _p90_ns, _p99_ns.
 	Values map[string]float64 `json:"values,omitempty"`
 }
 

@@ -19,7 +19,8 @@ type observed struct {
 	// utilisationFrac is the mean over the window: of the devices' counter, or
 	// without devices of the CPUs that the worker kept busy.
 	utilisationFrac *workload.Estimate
-	memory          map[string]int64 // largest use by UUID
+	memory          map[string]DeviceMemory // by UUID
+	gpm             gpmSeen
 	rssBytes        int64
 	cpu             *CPUUse
 }
@@ -32,7 +33,7 @@ func observe(rec *record.Record) observed {
 	}
 	from, to := bottleneck.Window(*rec.Manifest.Workload, rec.Manifest.StartNs, rec.Requests)
 	var busy, cores []float64
-	o.memory = map[string]int64{}
+	o.memory = map[string]DeviceMemory{}
 	for _, s := range rec.Samples {
 		inside := s.BeforeNs > from && s.AfterNs <= to
 		if u, ok := o.devices(s.Devices); ok {
@@ -40,6 +41,9 @@ func observe(rec *record.Record) observed {
 			if inside {
 				busy = append(busy, u)
 			}
+		}
+		for i := range s.Devices {
+			o.counters(&s.Devices[i].GPM, s.BeforeNs, inside, from)
 		}
 		for _, p := range s.Processes {
 			if p.CPUFrac.Known && inside {
@@ -60,12 +64,22 @@ func observe(rec *record.Record) observed {
 	return o
 }
 
-// devices notes the memory in use, and gives the mean of the devices' counter.
+// counters takes a reading that began at atNs, or why there is none.
+func (o *observed) counters(g *telemetry.GPM, atNs int64, inside bool, from int64) {
+	if o.gpm.problem == "" {
+		o.gpm.problem = g.Problem
+	}
+	if inside && g.PeriodNs.Known && atNs-g.PeriodNs.V >= from {
+		o.gpm.add(g)
+	}
+}
+
+// devices notes the memory, and gives the mean of the devices' counter.
 func (o *observed) devices(readings []telemetry.DeviceReading) (mean float64, ok bool) {
 	n := 0
 	for _, d := range readings {
 		if d.Gauges.MemoryUsedBytes.Known {
-			o.memory[d.UUID] = max(o.memory[d.UUID], d.Gauges.MemoryUsedBytes.V)
+			o.memory[d.UUID] = o.memory[d.UUID].or(DeviceMemory{UUID: d.UUID, UsedBytes: d.Gauges.MemoryUsedBytes.V, TotalBytes: d.Gauges.MemoryTotalBytes.V})
 		}
 		if d.Gauges.SMUtilFrac.Known {
 			mean += d.Gauges.SMUtilFrac.V
@@ -174,17 +188,22 @@ func components(runs []*run) map[string]float64 {
 	return sums
 }
 
+// or is the larger use of one device, and its size if one of the two knows it.
+func (m DeviceMemory) or(n DeviceMemory) DeviceMemory {
+	return DeviceMemory{UUID: n.UUID, UsedBytes: max(m.UsedBytes, n.UsedBytes), TotalBytes: max(m.TotalBytes, n.TotalBytes)}
+}
+
 // see keeps the largest use of memory over all runs of an engine.
 func (e *Engine) see(runs []*run) {
 	for _, r := range runs {
 		e.RSSBytes = max(e.RSSBytes, r.seen.rssBytes)
-		for uuid, used := range r.seen.memory {
+		for uuid, seen := range r.seen.memory {
 			i := slices.IndexFunc(e.Memory, func(m DeviceMemory) bool { return m.UUID == uuid })
 			if i < 0 {
 				e.Memory = append(e.Memory, DeviceMemory{UUID: uuid})
 				i = len(e.Memory) - 1
 			}
-			e.Memory[i].UsedBytes = max(e.Memory[i].UsedBytes, used)
+			e.Memory[i] = e.Memory[i].or(seen)
 		}
 	}
 	slices.SortFunc(e.Memory, func(a, b DeviceMemory) int { return cmp.Compare(a.UUID, b.UUID) })

@@ -70,7 +70,11 @@ func TestObserveDevices(t *testing.T) {
 			frac = 0.6
 		}
 		reading := func(uuid string, frac float64, used int64) telemetry.DeviceReading {
-			return telemetry.DeviceReading{UUID: uuid, Gauges: telemetry.Gauges{SMUtilFrac: telemetry.Of(frac), MemoryUsedBytes: telemetry.Of(used)}}
+			r := telemetry.DeviceReading{UUID: uuid, Gauges: telemetry.Gauges{SMUtilFrac: telemetry.Of(frac), MemoryUsedBytes: telemetry.Of(used)}}
+			if uuid == "GPU-a" {
+				r.Gauges.MemoryTotalBytes = telemetry.Of[int64](80)
+			}
+			return r
 		}
 		return []telemetry.DeviceReading{reading("GPU-b", frac+0.2, int64(second)), reading("GPU-a", frac, 50), {UUID: "GPU-c", Unanswered: "hangs"}}
 	})
@@ -83,8 +87,8 @@ func TestObserveDevices(t *testing.T) {
 		t.Errorf("utilisation %g, want %g", u, want)
 	}
 	e := Engine{}
-	e.see([]*run{{seen: o}, {seen: observed{rssBytes: 5e9, memory: map[string]int64{"GPU-a": 40}}}})
-	want := []DeviceMemory{{UUID: "GPU-a", UsedBytes: 50}, {UUID: "GPU-b", UsedBytes: 24}}
+	e.see([]*run{{seen: o}, {seen: observed{rssBytes: 5e9, memory: map[string]DeviceMemory{"GPU-a": {UUID: "GPU-a", UsedBytes: 40}}}}})
+	want := []DeviceMemory{{UUID: "GPU-a", UsedBytes: 50, TotalBytes: 80}, {UUID: "GPU-b", UsedBytes: 24}}
 	if diff := cmp.Diff(want, e.Memory); diff != "" || e.RSSBytes != 5e9 {
 		t.Errorf("memory, RSS %d (-want +got):\n%s", e.RSSBytes, diff)
 	}

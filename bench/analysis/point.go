@@ -132,6 +132,7 @@ func (p *Point) fill(runs []*run) {
 	p.Goodput = over(runs, "goodput_per_s")
 	p.HostFrac = over(runs, "host_frac")
 	p.Utilisation = over(runs, "utilisation_frac")
+	p.fillGPM(runs)
 	for _, phase := range []string{"queue", "prefill", "decode"} {
 		if v := over(runs, phase+"_frac"); v != nil {
 			if p.Shares == nil {

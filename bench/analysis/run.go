@@ -72,6 +72,7 @@ func (l *loader) repeat(engineIndex int, m *suite.Repeat) (out Repeat, r *run, d
 	for name, v := range r.values {
 		out.Values[name] = v.Value
 	}
+	out.WarmUp, out.Censored = sum.WarmUp, sum.Counts.Censored
 	if !sum.Valid() {
 		out.Problem = "invalid: " + r.evidence.Invalid
 	}
@@ -117,10 +118,11 @@ func (r *run) workload() string {
 // e2e are the latencies of measured requests that completed, in order of ID.
 func (r *run) e2e() []float64 {
 	s := r.rec.Manifest.Workload
+	measured := workload.SpanOf(*s, r.rec.Manifest.StartNs, r.rec.Requests)
 	var out []float64
 	for i := range r.rec.Requests {
 		q := &r.rec.Requests[i]
-		if q.ID < int64(s.WarmUpRequests) {
+		if !measured.Has(q.ID) {
 			continue
 		}
 		if t := workload.TimesOf(q, s.Unscheduled()); t.E2E != nil {
@@ -162,6 +164,7 @@ func (r *run) measure() {
 	if r.seen.utilisationFrac != nil {
 		r.values["utilisation_frac"] = *r.seen.utilisationFrac
 	}
+	r.seen.gpm.estimates(r.values)
 }
 
 // settledServices is how many mean service times a window must last for its

@@ -56,6 +56,7 @@ func (c cell) fill(p *analysis.Point, e analysis.Engine) {
 	hostShare := (1 - busy) * 0.4
 	p.Device = &analysis.DeviceTime{Busy: busy, Host: hostShare, BetweenSt: 0.01, Empty: 1 - busy - hostShare - 0.01}
 	p.Utilisation = value(math.Min(0.99, busy*1.08), 0.02)
+	c.fillGPM(p, e)
 	idle := hostShare / (busy + hostShare)
 	p.HostFrac = value((prefill+decode)*idle, half)
 	p.CPU = &analysis.CPUUse{
@@ -79,6 +80,29 @@ func (c cell) fill(p *analysis.Point, e analysis.Engine) {
 	p.Bottleneck = &report
 	if c.repeats == 1 {
 		p.Flags = []string{"quick"}
+	}
+}
+
+// fillGPM: one configuration ran before Hopper, one had an error midway, one
+// device does not tell its memory traffic, and the others tell all.
+func (c cell) fillGPM(p *analysis.Point, e analysis.Engine) {
+	if e.Info.Platform == "cpu" {
+		return
+	}
+	if p.Pattern == "constant" {
+		p.GPMProblem = "GPM: not offered by this device/driver: ERROR_NOT_SUPPORTED"
+		return
+	}
+	used := p.Utilisation.V
+	p.GPM = map[string]analysis.Value{
+		"sm_util": *value(0.8*used, 0.02), "sm_occupancy": *value(0.2*used, 0.02),
+		"tensor_util": *value(0.1*used, 0.02), "dram_bandwidth_util": *value(0.4*used, 0.02),
+	}
+	switch {
+	case p.Pattern == "burst":
+		p.GPMProblem = "GPM: sample: ERROR_TIMEOUT"
+	case p.Devices == 2:
+		delete(p.GPM, "dram_bandwidth_util")
 	}
 }
 

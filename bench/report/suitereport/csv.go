@@ -55,6 +55,13 @@ func csvValues(p *analysis.Point) []csvValue {
 		{"offered_per_s", p.Offered}, {"achieved_per_s", p.Achieved}, {"output_tokens_per_s", p.OutputTokens},
 		{"total_tokens_per_s", p.TotalTokens}, {"goodput_per_s", p.Goodput}, {"host_frac", p.HostFrac}, {"utilisation_frac", p.Utilisation},
 	}
+	for _, counter := range gpmColumns {
+		c := csvValue{name: "gpm_" + counter.name + "_frac"}
+		if v, ok := p.GPM[counter.name]; ok {
+			c.v = &v
+		}
+		out = append(out, c)
+	}
 	for _, phase := range []string{"queue", "prefill", "decode"} {
 		c := csvValue{name: phase + "_frac"}
 		if s, ok := p.Shares[phase]; ok {

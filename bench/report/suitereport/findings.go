@@ -228,7 +228,7 @@ func (v view) statements() []string {
 }
 
 func (v view) memory() *table {
-	t := newTable(columnsOf([]column{textColumn("engine"), textColumn("device")}, "weights GiB", "KV cache GiB", "device memory used GiB", "of GiB", "host memory GiB")...)
+	t := newTable(columnsOf([]column{textColumn("engine"), textColumn("device")}, "weights GiB", "KV cache GiB", "device memory used GiB", "device memory total GiB", "host memory GiB")...)
 	const noShape, noDevice = "the model's shape is not known", "a CPU has no memory of its own"
 	for i := range v.Engines {
 		e := &v.Engines[i]

@@ -101,6 +101,7 @@ func (v view) cpu() []block {
 		text("CPU use of the worker, which holds the engine, and of stepbench itself. " + what), use.block(),
 		heading("How the window was spent"), text("Busy is the time in which a kernel (on a CPU: an op) runs."), device.block(),
 	}
+	blocks = append(blocks, v.counters()...)
 	if len(used) > 0 && len(times.Rows) > 0 {
 		blocks = append(blocks, heading("CPU use by component"),
 			text("Time a step of the parts that run on the host. Prompts are handed over as token ids, so tokenising is outside the step and not in this table; on a CPU, execute and sample also hold the computing itself."), times.block())
