@@ -22,7 +22,7 @@ template, encoding, all steps, decoding, and writing. Two differences remain:
   one file at the end, before it closes its engine, and nothing of what it does after that
   is measured.
 
-A side that makes another number of tokens than the others, in or out, is an error.
+A round in which the sides' numbers of tokens differ, in or out, does not count.
 
 Writes OUT/runs.jsonl, a line a run, and prints a table: rows/s, and stepbench's to each
 other's, with the geometric mean over rounds and its 95 % interval (Student's t over the
@@ -75,7 +75,14 @@ ROWS = {
     "cpu": {"rows": 120, "input_len": (32, 192), "output_len": (8, 32)},
     "cuda": {"rows": 1000, "input_len": (32, 1024), "output_len": (16, 256)},
 }
-ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",  # stepbench's default, without influence on greedy sampling
+}
+# Engines that start together must not look for free ports at the same place.
+FIRST_PORT, PORTS = 21000, 1000
 # For presets, whose made-up tokenizers have no template.
 TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
 
@@ -94,21 +101,27 @@ class Run:
         folder.mkdir(parents=True)
         self.log = folder / "log.txt"
         self.output = folder / "output.jsonl"
-        cache = job.out / "cache" / side.replace(" ", "-")
+        environment = {
+            "STEPBENCH_PYTHON": sys.executable,
+            **os.environ,
+            **ENVIRONMENT,
+            "VLLM_CACHE_ROOT": str(job.out / "cache" / side.replace(" ", "-")),
+            "VLLM_PORT": str(FIRST_PORT + PORTS * SIDES.index(side)),
+        }
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 self.stepbench() if side == STEPBENCH else self.peer(),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **ENVIRONMENT, "VLLM_CACHE_ROOT": str(cache)},
+                env=environment,
                 start_new_session=True,
             )
         if side == STEPBENCH:
             threading.Thread(target=self.feed, daemon=True).start()
 
     def stepbench(self):
-        command = [self.job.stepbench, "batch", "--python", sys.executable, "--model", self.job.model]
+        command = [self.job.stepbench, "batch", "--model", self.job.model]
         for name, value in self.job.engine.items():
             if name == "enable_prefix_caching":
                 command += [] if value else ["--no-prefix-caching"]
@@ -288,12 +301,12 @@ def table(rounds):
         "|---|" + "---:|" * (len(SIDES) + 2),
     ]
     logs = {RUN_BATCH: [], CHAT: []}
-    for number, records in enumerate(rounds, 1):
+    for records in rounds:
         rate = {r["side"]: r["rows_per_s"] for r in records}
         for peer in logs:
             logs[peer].append(math.log(rate[STEPBENCH] / rate[peer]))
         cells = [f"{rate[side]:.2f}" for side in SIDES] + [f"{math.exp(logs[peer][-1]):.3f}" for peer in logs]
-        lines.append(f"| {number} | " + " | ".join(cells) + " |")
+        lines.append(f"| {records[0]['round']} | " + " | ".join(cells) + " |")
     lines.append("")
     for peer, values in logs.items():
         mean = statistics.fmean(values)
@@ -326,16 +339,22 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     args = arguments()
     job = Job(args)
-    rounds = []
-    try:
-        for number in range(1, args.rounds + 1):
+    rounds, failed = [], False
+    for number in range(1, args.rounds + 1):
+        try:
             rounds.append(job.round(number))
-            with open(job.out / "runs.jsonl", "a") as f:
-                f.writelines(json.dumps(record) + "\n" for record in rounds[-1])
-    except TimeUp:
-        print(f"time up after {len(rounds)} of {args.rounds} rounds", flush=True)
+        except TimeUp:
+            print(f"time up after {len(rounds)} of {args.rounds} rounds", flush=True)
+            break
+        except RuntimeError as error:
+            failed = True
+            print(f"round {number} does not count: {error}", file=sys.stderr, flush=True)
+            continue
+        with open(job.out / "runs.jsonl", "a") as f:
+            f.writelines(json.dumps(record) + "\n" for record in rounds[-1])
     if rounds:
         print(table(rounds))
+    sys.exit(failed or not rounds)
 
 
 if __name__ == "__main__":
