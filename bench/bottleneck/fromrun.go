@@ -96,9 +96,10 @@ func newView(r Run) *view {
 	v.Requests = slices.Clone(r.Requests)
 	slices.SortFunc(v.Requests, func(a, b engine.RequestResult) int { return cmp.Compare(a.ID, b.ID) })
 	v.fromNs, v.toNs = Window(r.Spec, r.StartNs, v.Requests)
+	measured := workload.SpanOf(r.Spec, r.StartNs, v.Requests)
 	for i := range v.Requests {
 		q := &v.Requests[i]
-		if q.ID < int64(r.Spec.WarmUpRequests) {
+		if !measured.Has(q.ID) {
 			continue
 		}
 		t := workload.TimesOf(q, r.Spec.Unscheduled())
@@ -115,24 +116,17 @@ func newView(r Run) *view {
 }
 
 // Window is the span (fromNs, toNs] over which a run's time is counted: that of
-// workload.Summary.Window, from the last warm-up arrival to the last arrival,
-// and the whole run offline. Requests are in order of ID; startNs is the plan's
-// start. The two are equal if there is nothing to count.
+// workload.Summary.Window, and the whole run where it has none. startNs is the
+// plan's start. The two are equal if there is nothing to count.
 func Window(s workload.Spec, startNs int64, requests []engine.RequestResult) (fromNs, toNs int64) {
-	var warm, lastArrival, end int64
+	if span := workload.SpanOf(s, startNs, requests); span.ToNs > span.FromNs {
+		return span.FromNs, span.ToNs
+	}
+	end := startNs
 	for i := range requests {
-		q := &requests[i]
-		end = max(end, endNs(q))
-		if q.ID < int64(s.WarmUpRequests) {
-			warm = q.ArrivalNs
-		} else {
-			lastArrival = q.ArrivalNs
-		}
+		end = max(end, endNs(&requests[i]))
 	}
-	if !s.Offline() && warm > 0 && lastArrival > warm {
-		return warm, lastArrival
-	}
-	return startNs, max(startNs, end)
+	return startNs, end
 }
 
 // endNs is the last moment at which a request was in the system, 0 if never.

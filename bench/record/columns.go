@@ -18,6 +18,7 @@ type requestRow struct {
 	OutputTokens int32  `parquet:"output_tokens" unit:"tokens"`
 	CachedTokens int32  `parquet:"cached_tokens" unit:"tokens"`
 	Finish       string `parquet:"finish,dict" unit:"unfinished, stop, length, abort or error"`
+	Role         string `parquet:"role,optional,dict" unit:"warm-up, measured, censored (measured, cut off) or tail (after the window)"`
 	Error        string `parquet:"error,optional" unit:"text"`
 	Corrupted    bool   `parquet:"corrupted" unit:"NaN in the logits"`
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"stepbench/bench/workload"
 	"stepbench/engine"
 	"stepbench/internal/atomicfile"
 )
@@ -133,6 +134,12 @@ func (r *Run) writeTables(j journal, samples []telemetryRow) error {
 	requests := make([]requestRow, len(j.requests))
 	for i := range j.requests {
 		requests[i] = newRequestRow(&j.requests[i], unscheduled)
+	}
+	if m.Workload != nil {
+		span := workload.SpanOf(*m.Workload, j.startNs, j.requests)
+		for i := range requests {
+			requests[i].Role = span.Role(&j.requests[i])
+		}
 	}
 	steps := make([]stepRow, len(j.steps))
 	for i := range j.steps {

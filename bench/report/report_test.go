@@ -71,6 +71,22 @@ func TestMarkdownGolden(t *testing.T) {
 			rec.Manifest.Warnings = []string{"the machine was busy:\nload 7.5"}
 			return rec
 		}()},
+		{"truncated", func() *record.Record {
+			rec := newRecord(t, func(f *workload.Flags, e *workloadtest.Engine) {
+				f.Pattern, f.Requests, f.RatePerS = "constant", 250, 10
+			})
+			w := rec.Manifest.Workload
+			w.Profile, w.WarmUpRequests, w.TailRequests, w.Arrivals.Requests = "standard", 30, 10, 240
+			for i := range rec.Requests { // until 7 s, all take 2 s longer
+				if r := &rec.Requests[i]; r.ID < 50 {
+					r.LastTokenNs, r.DeliveredNs = r.LastTokenNs+2e9, r.DeliveredNs+2e9
+				}
+				if r := &rec.Requests[i]; r.ID == 235 || r.ID == 249 {
+					r.Finish, r.LastTokenNs, r.DeliveredNs = engine.FinishAbort, 0, 0
+				}
+			}
+			return rec
+		}()},
 		{"never opened", &record.Record{Source: record.FromParquet, Manifest: record.Manifest{
 			State: record.Failed, Error: "open engine: no memory\nTraceback: none", Command: "run", Args: []string{"stepbench", "run"},
 			Engine: engine.Config{Model: engine.Model{Name: "a|b"}}, StartUTC: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),

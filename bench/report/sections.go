@@ -17,7 +17,20 @@ func throughput(b *strings.Builder, sum *workload.Summary) {
 	if c.Corrupted > 0 {
 		fmt.Fprintf(b, " vLLM saw NaN in the logits of %d.", c.Corrupted)
 	}
+	if c.Censored > 0 {
+		fmt.Fprintf(b, " **%d of %s cut off and censored.**", c.Censored, plural(c.Measured, "measured request"))
+	}
+	if c.Tail > 0 {
+		fmt.Fprintf(b, " %d more arrived after the window.", c.Tail)
+	}
 	b.WriteString("\n\n")
+	if w := sum.WarmUp; w != nil && w.NoSteadyState {
+		fmt.Fprintf(b, "**no-steady-state:** the number of requests in the system settles after %s of %s s only, if at all.\n\n",
+			number(*w.TruncationS), number(w.TotalS))
+	} else if w != nil && w.ShorterS > 0 {
+		fmt.Fprintf(b, "**Truncated:** the number of requests in the system settles after %s s, and the warm-up was %s s. The measured window begins there: it is %s s shorter than planned.\n\n",
+			number(*w.TruncationS), number(w.PlayedS), number(w.ShorterS))
+	}
 	if sum.WholeRun == nil {
 		b.WriteString("No request came to an end: no throughput.\n\n")
 		return
@@ -164,8 +177,12 @@ func howToRead(b *strings.Builder, sum *workload.Summary) {
 		item("All requests arrived at once. Latencies count from when a request was first scheduled; there is no queue.")
 	} else {
 		item("Latencies count from the scheduled arrival of a request, whether or not the engine was ready for it.")
-		item("The first %s are warm-up and in no table but *whole run*.", plural(sum.Spec.WarmUpRequests, "request"))
-		item("*Measured window* lasts from the last warm-up arrival to the last arrival, while load was as planned; *whole run* from the start to the last completion, with warm-up and the final emptying of the batch.")
+		item("The first %s are warm-up and in no table but *whole run*.", plural(max(sum.Spec.WarmUpRequests, sum.Counts.WarmUp), "request"))
+		if sum.Spec.TailRequests > 0 {
+			item("*Measured window* lasts from the last warm-up arrival to the last measured one; *whole run* from the start to the last completion of those. Requests go on arriving until then, and are in no table of latencies: the last measured ones do not meet an emptying batch.")
+		} else {
+			item("*Measured window* lasts from the last warm-up arrival to the last arrival, while load was as planned; *whole run* from the start to the last completion, with warm-up and the final emptying of the batch.")
+		}
 		item("*queue*: arrival to first scheduled. *admission*: the part of it until the next step boundary.")
 	}
 	item("*TTFT*: to the first output token. *TPOT*: time per output token after the first. *ITL*: between successive tokens, all requests pooled. *E2E*: to the last token.")

@@ -66,6 +66,28 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestTail: profile standard has arrivals behind the window, which are recorded
+// and not measured; profile quick and closed loops have none.
+func TestTail(t *testing.T) {
+	for _, profile := range []string{ProfileQuick, ProfileStandard} {
+		dir := filepath.Join(t.TempDir(), "suite")
+		m := layOut(t, "name = \"tail\"\nprofile = \""+profile+"\"\nsample_hz = 0.0\nmodels = [\"gpt2\"]\nrates = [20.0]\nwarmup_s = 1.0\nwindow_s = 4.0\nconcurrency = [4]\n", Machine{})
+		d, _ := deps(&silent{}, always)
+		d.NoAttribution = true
+		if err := Run(t.Context(), dir, m, d); err != nil {
+			t.Fatal(err)
+		}
+		for _, point := range []string{"base", "concurrency-4"} {
+			sum := openRecord(t, dir, point, "1").Summary()
+			want := profile == ProfileStandard && point == "base"
+			if c := sum.Counts; (c.Tail > 0) != want || (sum.Spec.TailRequests > 0) != want || (sum.WarmUp != nil) != want ||
+				c.Completed != c.Planned || c.Censored != 0 || c.WarmUp+c.Measured != c.Planned {
+				t.Errorf("%s, %s: counts %+v, tail of %d, warm-up %+v", profile, point, c, sum.Spec.TailRequests, sum.WarmUp)
+			}
+		}
+	}
+}
+
 func openRecord(t *testing.T, dir, point, number string) *record.Record {
 	t.Helper()
 	r, err := record.Open(filepath.Join(dir, PointsDir, point, number))

@@ -146,7 +146,7 @@ func (s *session) execute(ctx context.Context, run *record.Run, t task) error {
 		return err
 	}
 	sink := run.Sink()
-	return s.worker.Run(ctx, plan, func(b engine.Batch) error {
+	return workload.Run(ctx, s.worker, spec, plan, func(b engine.Batch) error {
 		s.Progress.Update(b.Progress)
 		return sink(b)
 	})
@@ -163,6 +163,9 @@ func (s *session) spec(t task) (workload.Spec, error) {
 	spec.Profile = s.m.Profile
 	if t.point.WarmUp > 0 && !spec.Offline() {
 		spec.WarmUpRequests = t.point.WarmUp
+	}
+	if spec.Profile != ProfileQuick {
+		spec.AddTail()
 	}
 	return spec, nil
 }

@@ -97,14 +97,14 @@ func (l Lengths) ranges() (in, out string) {
 }
 
 // Prepare reads the file of s where it has one, tokenises what is text, and
-// gives the plan. It fills in Data, and for a trace the number of requests:
-// keep s after it. tokenise may be nil if not s.NeedsText().
+// gives the plan. It fills in Data, and the number of requests that the file has
+// of those asked for: keep s after it. tokenise may be nil if not s.NeedsText().
 func (s *Spec) Prepare(ctx context.Context, tokenise dataset.Tokenise) (engine.Plan, error) {
 	if s.Source == nil {
 		return s.Plan()
 	}
 	loaded, err := dataset.Load(ctx, dataset.LoadSpec{
-		Source: *s.Source, Requests: s.Arrivals.Requests,
+		Source: *s.Source, Requests: s.Arrivals.Requests + s.TailRequests,
 		Length: s.uniform(), MaxModelTokens: s.MaxModelTokens,
 		Random: s.Prompts, Tokenise: tokenise,
 	})
@@ -122,6 +122,7 @@ func (s *Spec) Prepare(ctx context.Context, tokenise dataset.Tokenise) (engine.P
 		return engine.Plan{}, fmt.Errorf("%s: %d usable requests, at least %d are needed, the first %d are warm-up",
 			s.Source, n, s.WarmUpRequests+1, s.WarmUpRequests)
 	}
-	s.Arrivals.Requests = len(loaded.Items)
+	s.Arrivals.Requests = min(s.Arrivals.Requests, len(loaded.Items))
+	s.TailRequests = len(loaded.Items) - s.Arrivals.Requests
 	return s.plan(loaded.Items)
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"stepbench/bench/stats"
@@ -29,8 +30,13 @@ type Gate struct {
 
 func (v *view) gates() []Gate {
 	gates := []Gate{v.lengthsGate(), v.orderGate(), v.stampsGate(), v.componentsGate(), v.preemptionGate()}
-	if !v.unscheduled {
-		gates = append([]Gate{v.generatorGate()}, gates...)
+	if v.unscheduled {
+		return gates
+	}
+	gates = append([]Gate{v.generatorGate()}, gates...)
+	gates = append(gates, v.endedGate(), v.littleGate())
+	if v.Spec.Profile != ProfileQuick {
+		gates = append(gates, v.warmUpGate())
 	}
 	return gates
 }
@@ -154,4 +160,80 @@ func passIf(ok bool) Status {
 		return Pass
 	}
 	return Fail
+}
+
+// warmUpGate: what is measured must be a steady state, as far as the number in
+// the system can tell.
+func (v *view) warmUpGate() Gate {
+	g := Gate{Name: "warmed up", Rule: "the number in the system settles (MSER-5) within the warm-up, or its mean moves by ≤ 1 %", Status: Unknown, Detail: "no measured window"}
+	w := v.span.WarmUp
+	if w == nil || w.TruncationS == nil {
+		return g
+	}
+	g.Status = passIf(w.settled())
+	g.Detail = fmt.Sprintf("after %.3g s of %.3g s, warm-up of %.3g s", *w.TruncationS, w.TotalS, w.PlayedS)
+	if w.ShiftFrac > 0 {
+		g.Detail += fmt.Sprintf(", mean moves by %.2g %%", 100*w.ShiftFrac)
+	}
+	switch {
+	case w.NoSteadyState:
+		g.Detail = "no-steady-state: " + g.Detail + ": the window is as planned"
+	case w.ShorterS > 0:
+		g.Detail += fmt.Sprintf(": the window begins there and is %.3g s shorter, %.3g s", w.ShorterS, v.window.seconds())
+	case g.Status == Fail:
+		g.Detail += ": the window is as planned, or requests that were cut off would not be measured"
+	}
+	return g
+}
+
+// endedGate: latencies of requests that were cut off are not known.
+func (v *view) endedGate() Gate {
+	g := Gate{Name: "measured requests ended", Rule: "none was cut off, as happens max(30 s, 3 × p99 E2E) after the window", Status: Unknown, Detail: "no request measured"}
+	if len(v.measured) == 0 {
+		return g
+	}
+	n := v.counts().Censored
+	g.Status, g.Detail = passIf(n == 0), fmt.Sprintf("%d of %d cut off", n, len(v.measured))
+	if n > 0 {
+		g.Detail += " and censored: slower than every percentile, failed in goodput"
+	}
+	return g
+}
+
+// littleFrac is how far the two sides of Little's law may lie apart.
+const littleFrac = 0.05
+
+// littleGate: unless the system is saturated, the mean number in it is the rate
+// of completions times the mean E2E; else requests or stamps were lost. At both
+// ends of the window requests lie in it with a part of their time, which by
+// chance differs by 2·sqrt(2·mean n) times the mean E2E at most: what is more
+// than 5 %, but within that, decides nothing.
+func (v *view) littleGate() Gate {
+	g := Gate{Name: "Little's law", Status: Unknown, Detail: "not known to be unsaturated",
+		Rule: "unsaturated: mean number in the system = achieved rate × mean E2E within 5 %"}
+	s := v.saturation()
+	switch {
+	case s.Verdict != No:
+		return g
+	case v.counts().Interrupted > 0:
+		g.Detail = "requests were cut off, and their E2E is not known"
+		return g
+	}
+	var e2e []float64
+	for i := range v.times {
+		e2e = append(e2e, one(v.times[i].E2E)...)
+	}
+	meanS := stats.Mean(e2e) / 1e9 // the verdict needs one that completed
+	law := v.windowThroughput().RequestsPerS * meanS
+	off, chance := s.MeanInSystem-law, 2*math.Sqrt(2*s.MeanInSystem)*meanS/v.window.seconds()
+	g.Detail = fmt.Sprintf("%.3g in the system, %.3g by the law", s.MeanInSystem, law)
+	switch off = math.Abs(off); {
+	case off <= littleFrac*s.MeanInSystem:
+		g.Status = Pass
+	case off <= chance:
+		g.Detail += ", which may be chance in so short a window"
+	default:
+		g.Status = Fail
+	}
+	return g
 }

@@ -51,7 +51,7 @@ func (v *view) saturation() Saturation {
 	if v.window == nil {
 		return Saturation{Verdict: Undecided, Reason: "no measured window"}
 	}
-	batches := v.inSystem(inSystemBatches)
+	batches := inSystem(v.requests, v.window.startNs, v.window.endNs, inSystemBatches)
 	s := Saturation{MeanInSystem: stats.Mean(batches)}
 	service, ok := v.meanServiceSeconds()
 	if !ok {
@@ -89,27 +89,6 @@ func (v *view) saturation() Saturation {
 		s.Reason = fmt.Sprintf("%d requests arrived in the window and %d ended", arrived, departed)
 	}
 	return s
-}
-
-// inSystem is the mean of n(t), the number of requests between arrival and
-// end, over each of count equal parts of the window. Refused requests have no
-// end and never count.
-func (v *view) inSystem(count int) []float64 {
-	means := make([]float64, count)
-	width := float64(v.window.endNs-v.window.startNs) / float64(count)
-	for i := range v.requests {
-		r := &v.requests[i]
-		from := float64(r.ArrivalNs - v.window.startNs)
-		to := float64(endNs(r) - v.window.startNs)
-		if unfinished(r) {
-			to = math.Inf(1) // cut off while still in the system
-		}
-		for b := range means {
-			lo, hi := max(from, float64(b)*width), min(to, float64(b+1)*width)
-			means[b] += max(0, hi-lo) / width
-		}
-	}
-	return means
 }
 
 // meanServiceSeconds is the mean of prefill and decode together over measured

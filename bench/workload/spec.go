@@ -47,6 +47,9 @@ type Spec struct {
 	SLO *SLO `json:"slo,omitempty"`
 	// WarmUpRequests at the start are run and recorded, but not summarised.
 	WarmUpRequests int `json:"warm_up_requests"`
+	// TailRequests arrive after those of Arrivals, in the same manner, and are not
+	// measured; see [Run]. 0: arrivals end with the last measured one.
+	TailRequests int `json:"tail_requests,omitempty"`
 	// The keys of the random streams, as arrival.Spec and dataset.RandomSpec
 	// define them.
 	ArrivalKey string `json:"arrival_key"`
@@ -113,10 +116,24 @@ func (s Spec) Closed() bool { return s.Arrivals.Pattern == arrival.Closed }
 // arrive, and so neither a queue nor an admission delay.
 func (s Spec) Unscheduled() bool { return s.Offline() || s.Closed() }
 
-// Planned are the lengths that request id should have.
+// AddTail has arrivals go on after the last measured one for as long as the
+// shortest grace; of a trace, for as many requests again, as far as it goes. An
+// unscheduled load needs none.
+func (s *Spec) AddTail() {
+	switch {
+	case s.Unscheduled():
+	case s.Arrivals.Pattern == arrival.Trace:
+		s.TailRequests = s.Arrivals.Requests
+	default:
+		s.TailRequests = int(math.Ceil(s.Arrivals.RatePerS * graceFloorNs / 1e9))
+	}
+}
+
+// Planned are the lengths that request id should have. A tail has those of the
+// requests before it, over again, where a file does not say.
 func (s Spec) Planned(id int64) Length {
-	if s.Data != nil && id >= 0 && id < int64(len(s.Data.Lengths)) {
-		return s.Data.Lengths[id]
+	if s.Data != nil && id >= 0 && len(s.Data.Lengths) > 0 {
+		return s.Data.Lengths[id%int64(len(s.Data.Lengths))]
 	}
 	return s.uniform()
 }
@@ -141,7 +158,7 @@ func (s Spec) Plan() (engine.Plan, error) {
 	if err != nil {
 		return engine.Plan{}, err
 	}
-	items := make([]dataset.Item, s.Arrivals.Requests)
+	items := make([]dataset.Item, s.Arrivals.Requests+s.TailRequests)
 	for i := range items {
 		planned := s.Planned(int64(i))
 		items[i] = dataset.Item{Prompt: prompts.Prompt(i, planned.InputTokens), OutputTokens: planned.OutputTokens}
@@ -170,7 +187,7 @@ func (s Spec) plan(items []dataset.Item) (engine.Plan, error) {
 
 func (s Spec) offsets(items []dataset.Item) ([]int64, error) {
 	if s.Arrivals.Pattern != arrival.Trace {
-		return arrival.Schedule(s.Arrivals)
+		return s.schedule()
 	}
 	scale := s.Arrivals.TimeScale
 	if scale == 0 {
@@ -180,6 +197,27 @@ func (s Spec) offsets(items []dataset.Item) ([]int64, error) {
 	for i := range items {
 		// From the first of them: what a trace left out before it is no wait.
 		offsets[i] = int64(math.Round(float64(items[i].AtNs-items[0].AtNs) * scale))
+	}
+	return offsets, nil
+}
+
+// schedule gives the times of the measured requests, which do not depend on the
+// tail, and has the tail follow as the same draw goes on, at the same scale.
+func (s Spec) schedule() ([]int64, error) {
+	offsets, err := arrival.Schedule(s.Arrivals)
+	if err != nil || s.TailRequests == 0 {
+		return offsets, err
+	}
+	longer := s.Arrivals
+	longer.Raw, longer.Requests = true, s.Arrivals.Requests+s.TailRequests
+	drawn, err := arrival.Schedule(longer)
+	if err != nil {
+		return nil, err
+	}
+	last, drawnLast := offsets[len(offsets)-1], drawn[len(offsets)-1]
+	scale := float64(last) / float64(max(1, drawnLast))
+	for _, ns := range drawn[len(offsets):] {
+		offsets = append(offsets, last+int64(math.Round(scale*float64(ns-drawnLast))))
 	}
 	return offsets, nil
 }

@@ -1,8 +1,8 @@
 package workload
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 
 	"stepbench/bench/stats"
 	"stepbench/engine"
@@ -22,6 +22,8 @@ type Input struct {
 type Summary struct {
 	Spec   Spec   `json:"spec"`
 	Counts Counts `json:"counts"`
+	// WarmUp is nil where the warm-up is by count alone, see [Span].
+	WarmUp *WarmUp `json:"warm_up,omitempty"`
 	// Window is nil offline and where no measured request arrived. In a closed
 	// loop it ends with the last admission.
 	Window     *Throughput    `json:"window,omitempty"`
@@ -38,8 +40,8 @@ type Summary struct {
 	Gates      []Gate  `json:"gates"`
 }
 
-// Counts are numbers of requests. Planned = Completed + Failed + Interrupted +
-// NotRun.
+// Counts are numbers of requests, the tail's in Tail alone. Planned = Completed +
+// Failed + Interrupted + NotRun.
 type Counts struct {
 	Planned     int `json:"planned"`
 	Completed   int `json:"completed"`
@@ -49,6 +51,8 @@ type Counts struct {
 	WarmUp      int `json:"warm_up"`     // of those recorded
 	Measured    int `json:"measured"`    // of those recorded
 	Corrupted   int `json:"corrupted"`   // vLLM saw NaN in their logits
+	Censored    int `json:"censored"`    // of the measured, those interrupted: never ended
+	Tail        int `json:"tail"`        // arrived after the window, recorded and not measured
 }
 
 // Estimate is a value with its interval, nil where that does not exist.
@@ -64,6 +68,7 @@ func Summarize(in Input) Summary {
 	s := Summary{
 		Spec:     in.Spec,
 		Counts:   v.counts(),
+		WarmUp:   v.span.WarmUp,
 		WholeRun: v.wholeRun(),
 		Window:   v.windowThroughput(),
 	}
@@ -88,9 +93,11 @@ type view struct {
 	// which it should arrive.
 	unscheduled bool
 	requests    []engine.RequestResult // all recorded, in order of arrival
-	measured    []engine.RequestResult // those after the warm-up
+	planned     []engine.RequestResult // those without the tail
+	measured    []engine.RequestResult // those after the warm-up, without the tail
 	times       []Times                // of measured
-	window      *window                // nil without measured requests
+	span        Span
+	window      *window // nil without measured requests
 }
 
 // window is the span (startNs, endNs] in which load was as planned.
@@ -100,34 +107,30 @@ func (w window) seconds() float64       { return float64(w.endNs-w.startNs) / 1e
 func (w window) holds(stamp int64) bool { return stamp > w.startNs && stamp <= w.endNs }
 
 func newView(in Input) *view {
-	v := &view{Input: in, unscheduled: in.Spec.Unscheduled(), requests: slices.Clone(in.Requests)}
-	// Request i of a plan has ID i, in order of arrival.
-	slices.SortFunc(v.requests, func(a, b engine.RequestResult) int { return cmp.Compare(a.ID, b.ID) })
-	for i := range v.requests {
-		if v.requests[i].ID >= int64(in.Spec.WarmUpRequests) {
-			v.measured = v.requests[i:]
-			break
-		}
-	}
+	v := &view{Input: in, unscheduled: in.Spec.Unscheduled(), requests: byID(in.Requests)}
+	v.span = spanOf(in.Spec, in.StartNs, v.requests)
+	first := sort.Search(len(v.requests), func(i int) bool { return v.requests[i].ID >= v.span.FirstID })
+	end := sort.Search(len(v.requests), func(i int) bool { return v.requests[i].ID >= v.span.EndID })
+	v.planned, v.measured = v.requests[:end], v.requests[min(first, end):end]
 	for i := range v.measured {
 		v.times = append(v.times, TimesOf(&v.measured[i], v.unscheduled))
 	}
-	// The window opens with the last warm-up arrival, so that it holds as many
-	// gaps as measured arrivals, and closes with the last arrival: after that
-	// the load dies away.
-	if warm := len(v.requests) - len(v.measured); !v.Spec.Offline() && warm > 0 && len(v.measured) > 0 {
-		w := window{v.requests[warm-1].ArrivalNs, v.measured[len(v.measured)-1].ArrivalNs}
-		if w.endNs > w.startNs {
-			v.window = &w
-		}
+	if v.span.ToNs > v.span.FromNs {
+		v.window = &window{v.span.FromNs, v.span.ToNs}
 	}
 	return v
 }
 
 func (v *view) counts() Counts {
-	c := Counts{Planned: v.Spec.Arrivals.Requests, Measured: len(v.measured), WarmUp: len(v.requests) - len(v.measured)}
-	for i := range v.requests {
-		r := &v.requests[i]
+	c := Counts{
+		Planned: v.Spec.Arrivals.Requests, Measured: len(v.measured), WarmUp: len(v.planned) - len(v.measured),
+		Tail: len(v.requests) - len(v.planned),
+	}
+	for i := range v.planned {
+		r := &v.planned[i]
+		if v.span.Role(r) == RoleCensored {
+			c.Censored++
+		}
 		switch {
 		case Completed(r):
 			c.Completed++
@@ -140,7 +143,7 @@ func (v *view) counts() Counts {
 			c.Corrupted++
 		}
 	}
-	c.NotRun = c.Planned - len(v.requests)
+	c.NotRun = c.Planned - len(v.planned)
 	return c
 }
 

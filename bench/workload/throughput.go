@@ -28,21 +28,21 @@ func (v *view) windowThroughput() *Throughput {
 }
 
 // wholeRun counts from the start of the plan to the last completion, warm-up
-// and the final emptying of the batch included: makespan, as offline
-// benchmarks report it.
+// and the end after the last arrival included: makespan, as offline benchmarks
+// report it. What the tail did meanwhile counts, what it did afterwards not.
 func (v *view) wholeRun() *Throughput {
 	w := window{startNs: v.StartNs}
 	var lastArrival int64
-	for i := range v.requests {
-		w.endNs = max(w.endNs, endNs(&v.requests[i]))
-		lastArrival = max(lastArrival, v.requests[i].ArrivalNs)
+	for i := range v.planned {
+		w.endNs = max(w.endNs, endNs(&v.planned[i]))
+		lastArrival = max(lastArrival, v.planned[i].ArrivalNs)
 	}
 	if v.StartNs == 0 || w.endNs <= w.startNs {
 		return nil
 	}
 	t := v.throughput(w)
 	if !v.unscheduled && lastArrival > v.StartNs {
-		t.OfferedPerS = float64(len(v.requests)) / (float64(lastArrival-v.StartNs) / 1e9)
+		t.OfferedPerS = float64(len(v.planned)) / (float64(lastArrival-v.StartNs) / 1e9)
 	}
 	return &t
 }

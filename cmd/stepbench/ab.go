@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -47,7 +48,7 @@ Examples:
    stepbench ab stock@plain stock@go --model gpt2 --prompts 0
    stepbench ab --calibrate --judge results/monday-ab --judge results/tuesday-ab
    stepbench ab --judge results/20260101T120000Z-ab -o html > report.html`,
-		Flags:        append(engineFlags(), append(abFlags(), kernelFlags()...)...),
+		Flags:        slices.Concat(engineFlags(), abFlags(), kernelFlags(), budgetFlags()),
 		OnUsageError: usageError,
 		Action:       abAction,
 	}

@@ -16,6 +16,13 @@ func kernelFlags() []cli.Flag {
 		&cli.StringFlag{Name: "custom-ops", Usage: "ops that run vLLM's own kernel (+op) or torch's (-op), by comma"},
 		&cli.StringSliceFlag{Name: "ir-op-priority", Usage: "implementation of an IR op, `OP=vllm_c`; may repeat"},
 		&cli.StringFlag{Name: "attention-backend", Usage: "vLLM's name of it, such as FLASH_ATTN"},
+	}
+}
+
+// budgetFlags size a step. They are those of commands that make steps of given
+// shapes.
+func budgetFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.IntFlag{Name: "token-budget", Usage: "the same as --max-num-batched-tokens", DefaultText: "what the shapes need"},
 		&cli.IntFlag{Name: "seq-budget", Usage: "the same as --max-num-seqs", DefaultText: "what the shapes need"},
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ Examples:
    stepbench run --model smollm2-135m-instruct --rate 4 --requests 100 --out results/a
    stepbench run --model ./my-model --pattern burst --burst-size 8 --rate 2
    stepbench run --model llama-2-7b:2 --rate inf --requests 200 --input-len 512`,
-		Flags: append(append(engineFlags(), workloadFlagSet()...),
+		Flags: append(slices.Concat(engineFlags(), workloadFlagSet(), kernelFlags()),
 			&cli.StringFlag{Name: "out", Usage: "run `DIRECTORY`, new or empty, or of a suite to go on with", DefaultText: "results/<UTC>-run"},
 			&cli.Float64Flag{Name: "sample-hz", Value: 10, Usage: "how often to sample devices, CPUs and the worker, `HZ`; 0: only before and after"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "with a SUITE: list its points instead of measuring them"},
@@ -71,6 +72,9 @@ func runAction(c *cli.Context) error {
 	}
 	cfg, err := engineConfig(c)
 	if err != nil {
+		return exitWith(exitUsage, err)
+	}
+	if cfg.Extra, err = kernelArgs(c, cfg.Extra); err != nil {
 		return exitWith(exitUsage, err)
 	}
 	if err := flags.Validate(limitsOf(cfg)); err != nil {
@@ -143,7 +147,7 @@ func execute(ctx context.Context, e *engine.Remote, run *record.Run, flags workl
 		return err
 	}
 	sink := run.Sink()
-	return e.Run(ctx, plan, func(b engine.Batch) error {
+	return workload.Run(ctx, e, spec, plan, func(b engine.Batch) error {
 		p.update(b.Progress)
 		return sink(b)
 	})
@@ -185,6 +189,9 @@ func verdict(rec *record.Record) error {
 	case summary.Counts.Failed > 0:
 		return exitWith(exitFailedRows, fmt.Errorf("%d of %d requests failed: see %s",
 			summary.Counts.Failed, summary.Counts.Planned, rec.Dir))
+	case summary.Counts.Censored > 0:
+		return exitWith(exitFailedRows, fmt.Errorf("%d of %d measured requests were cut off: see %s",
+			summary.Counts.Censored, summary.Counts.Measured, rec.Dir))
 	case !summary.Valid():
 		return exitWith(exitInvalid, fmt.Errorf("the result is INVALID: see the gates in %s", rec.Dir))
 	}

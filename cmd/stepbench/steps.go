@@ -33,7 +33,7 @@ Examples:
    stepbench steps --model llama-2-7b 8q1s1k 32q1s1k q2k -o jsonl > steps.jsonl
    stepbench steps --model gpt2 --eager --profile quick -o benchfmt -e md | benchstat /dev/stdin
    stepbench steps --model gpt2 8q1s512 --custom-ops +silu_and_mul --trace trace.json`,
-		Flags:        append(engineFlags(), append(stepsFlags(), kernelFlags()...)...),
+		Flags:        slices.Concat(engineFlags(), stepsFlags(), kernelFlags(), budgetFlags()),
 		OnUsageError: usageError,
 		Action:       stepsAction,
 	}

@@ -25,8 +25,12 @@ import (
 )
 
 // suiteFlags are those of run that go with a suite; the others say what a suite
-// says itself.
-var suiteFlags = []string{"out", "sample-hz", "slo", "dry-run", "verbose", "step-timeout", "host", "python", "shim"}
+// says itself. Those of kernels hold for all its engines: one suite, once with
+// each choice, is a comparison.
+var suiteFlags = []string{
+	"out", "sample-hz", "slo", "dry-run", "verbose", "step-timeout", "host", "python", "shim",
+	"cudagraph", "custom-ops", "ir-op-priority", "attention-backend",
+}
 
 func suiteAction(c *cli.Context) error {
 	m, err := newSuite(c)
@@ -56,6 +60,9 @@ func newSuite(c *cli.Context) (*suite.Manifest, error) {
 			return nil, fmt.Errorf("--%s: the suite says it: leave the flag out, or the suite", name)
 		}
 	}
+	if _, err := kernelArgs(c, map[string]any{}); err != nil {
+		return nil, err
+	}
 	f, text, err := suite.Load(c.Args().First())
 	if err != nil {
 		return nil, err
@@ -67,7 +74,7 @@ func newSuite(c *cli.Context) (*suite.Manifest, error) {
 		hz := c.Float64("sample-hz")
 		f.SampleHz = &hz
 	}
-	m, err := suite.NewManifest(f, text, thisMachine(c.Context))
+	m, err := suite.NewManifest(f, text, thisMachine(c))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +82,8 @@ func newSuite(c *cli.Context) (*suite.Manifest, error) {
 	return m, nil
 }
 
-func thisMachine(ctx context.Context) suite.Machine {
+func thisMachine(c *cli.Context) suite.Machine {
+	ctx := c.Context
 	m := suite.Machine{
 		MemoryBytes: record.ReadHost(os.DirFS("/")).MemoryBytes,
 		Config: func(name string, o suite.EngineOptions) (engine.Config, error) {
@@ -83,10 +91,14 @@ func thisMachine(ctx context.Context) suite.Machine {
 			if err != nil {
 				return engine.Config{}, err
 			}
+			args, err := kernelArgs(c, o.Args)
+			if err != nil {
+				return engine.Config{}, err
+			}
 			return forThisMachine(engine.Config{
 				Model: model, DType: o.DType, EnforceEager: o.Eager != nil && *o.Eager, MaxModelLen: o.MaxModelLen,
 				MaxNumSeqs: o.MaxNumSeqs, MaxNumBatchedTokens: o.MaxNumBatchedTokens, KVCacheBytes: o.KVCacheMiB << 20,
-				SkipTokenizer: true, Extra: o.Args,
+				SkipTokenizer: true, Extra: args,
 			}), nil
 		},
 	}
