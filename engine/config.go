@@ -55,6 +55,9 @@ type Info struct {
 	// that of a forward pass. 0: each call runs one batch.
 	QueuedBatches int  `json:"queued_batches,omitempty"`
 	PrefixCaching bool `json:"prefix_caching"`
+	// GPUMemoryUtilization is the share of a device's memory that vLLM may use.
+	GPUMemoryUtilization float64 `json:"gpu_memory_utilization,omitempty"`
+	Memory               Memory  `json:"memory,omitzero"` // of a single rank; else each of Ranks has its own
 
 	HostMode       HostMode          `json:"host_mode"` // what kind of process the engine is in
 	OpenSeconds    float64           `json:"open_s"`
@@ -79,6 +82,7 @@ type Rank struct {
 
 	AttentionBackend string         `json:"attention_backend,omitempty"`
 	Modules          []Module       `json:"modules"`
+	Memory           Memory         `json:"memory,omitzero"`
 	Variant          *LoadedVariant `json:"variant,omitempty"`
 }
 

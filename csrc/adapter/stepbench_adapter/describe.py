@@ -13,6 +13,7 @@ def engine(eng, open_s, ranks=None):
     import vllm
     from vllm.platforms import current_platform
 
+    from . import memory
     from .probe import COUNTERS
 
     config = eng.vllm_config
@@ -40,6 +41,8 @@ def engine(eng, open_s, ranks=None):
         "async_scheduling": bool(sched.async_scheduling),
         "queued_batches": 0 if getattr(core, "batch_queue", None) is None else core.batch_queue_size,
         "prefix_caching": bool(cache.enable_prefix_caching),
+        "gpu_memory_utilization": cache.gpu_memory_utilization,
+        "memory": {} if facts else memory.of(worker(core)),
         "open_s": open_s,
         "compile_s": float(getattr(config.compilation_config, "compilation_time", 0.0)),
         "modules": facts[0]["modules"] if facts else loaded_modules(),

@@ -9,7 +9,7 @@ import time
 
 import torch
 
-from . import describe, spawned, variant
+from . import describe, memory, spawned, variant
 from .profile import Profiler
 
 LOADED = variant.load(spawned.this.variant if spawned.this else None)
@@ -50,6 +50,7 @@ class Rank:
             "cpus": cpus(),
             "variant": LOADED.describe() if LOADED else None,
             "modules": describe.loaded_modules(),
+            "memory": memory.of(self),
         }
 
     def stepbench_use(self):
