@@ -28,43 +28,6 @@ func (c *cost) plus(d cost) {
 	c.cached += d.cached
 }
 
-// kvElements is the number of elements that a token has in the KV cache: a key
-// and a value of every KV head in every layer.
-func kvElements(s *engine.ModelShape) int64 {
-	return 2 * int64(s.Layers) * int64(s.KVHeads) * int64(s.HeadDim)
-}
-
-// linearParameters are those of the matrices in the layers, without the output
-// layer: attention projections, and an MLP of two matrices in GPT-2, of three
-// in the gated ones.
-func linearParameters(s *engine.ModelShape) int64 {
-	hidden, inner := int64(s.Hidden), int64(s.Intermediate)
-	q, kv := int64(s.Heads*s.HeadDim), int64(s.KVHeads*s.HeadDim)
-	matrices := int64(3)
-	if s.Architecture == gpt2 {
-		matrices = 2
-	}
-	return int64(s.Layers) * (hidden*(q+2*kv) + q*hidden + matrices*hidden*inner)
-}
-
-const gpt2 = "GPT2LMHeadModel"
-
-// readParameters are the parameters that every step reads whole: all but the
-// embeddings that are looked up by row. The token embedding counts if it is the
-// output layer too, which its parameters tell: with two separate tables, what
-// is not in a layer's matrices holds both.
-func readParameters(s *engine.ModelShape) int64 {
-	table := int64(s.Vocab) * int64(s.Hidden)
-	read := s.Parameters
-	if s.Parameters-linearParameters(s) >= 2*table {
-		read -= table
-	}
-	if s.Architecture == gpt2 { // learned positions
-		read -= int64(s.MaxPositions) * int64(s.Hidden)
-	}
-	return read
-}
-
 // flop is the floating-point operations of a step: 2 for each multiply-add.
 //
 //	2·P·tokens + 2·V·H·rows + 4·L·heads·headDim·attended
@@ -75,7 +38,7 @@ func readParameters(s *engine.ModelShape) int64 {
 func (c cost) flop(s *engine.ModelShape) float64 {
 	head := int64(s.Vocab) * int64(s.Hidden)
 	attention := int64(s.Layers) * int64(s.Heads) * int64(s.HeadDim)
-	return 2*float64(linearParameters(s))*float64(c.tokens) +
+	return 2*float64(s.LinearParameters())*float64(c.tokens) +
 		2*float64(head)*float64(c.rows) +
 		4*float64(attention)*float64(c.attended)
 }
@@ -84,21 +47,9 @@ func (c cost) flop(s *engine.ModelShape) float64 {
 // once, and the keys and values of every sequence once. Elements have the same
 // size in both.
 func weightBytes(s *engine.ModelShape, element int) float64 {
-	return float64(element) * float64(readParameters(s))
+	return float64(element) * float64(s.ReadParameters())
 }
 
 func (c cost) kvBytes(s *engine.ModelShape, element int) float64 {
-	return float64(element) * float64(c.cached) * float64(kvElements(s))
-}
-
-// elementBytes is the size of an element of dtype; ok is false for those whose
-// weights this program cannot size.
-func elementBytes(dtype string) (bytes int, ok bool) {
-	switch dtype {
-	case "float32":
-		return 4, true
-	case "bfloat16", "float16":
-		return 2, true
-	}
-	return 0, false
+	return float64(element) * float64(c.cached) * float64(s.KVElements())
 }

@@ -26,13 +26,13 @@ func TestParameters(t *testing.T) {
 		}, 30 * (2*576*576 + 2*576*192 + 3*576*1536), 134_515_008, 2 * 30 * 192},
 	}
 	for _, tt := range tests {
-		if got := linearParameters(tt.shape); got != tt.linear {
+		if got := tt.shape.LinearParameters(); got != tt.linear {
 			t.Errorf("%s: %d parameters in matrices, want %d", tt.name, got, tt.linear)
 		}
-		if got := readParameters(tt.shape); got != tt.read {
+		if got := tt.shape.ReadParameters(); got != tt.read {
 			t.Errorf("%s: %d parameters read, want %d", tt.name, got, tt.read)
 		}
-		if got := kvElements(tt.shape); got != tt.kv {
+		if got := tt.shape.KVElements(); got != tt.kv {
 			t.Errorf("%s: %d elements a token, want %d", tt.name, got, tt.kv)
 		}
 	}
@@ -63,7 +63,7 @@ func TestCost(t *testing.T) {
 	if got := c.flop(llamaShape) / (2 * 512 * float64(llamaShape.Parameters)); got < 0.98 || got > 1.02 {
 		t.Errorf("prompt of 512 costs %.3f times 2PT", got)
 	}
-	if _, ok := elementBytes("fp8_e4m3"); ok {
+	if _, ok := engine.ElementBytes("fp8_e4m3"); ok {
 		t.Errorf("a quantised dtype has a size")
 	}
 }

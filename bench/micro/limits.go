@@ -50,7 +50,7 @@ func ConfigLimits(cfg engine.Config) Limits {
 		if cfg.DType == "float32" {
 			bytes = 4
 		}
-		l.KVTokens = int(cfg.KVCacheBytes / (kvElements(shape) * int64(bytes)))
+		l.KVTokens = int(cfg.KVCacheBytes / (shape.KVElements() * int64(bytes)))
 	}
 	return l
 }

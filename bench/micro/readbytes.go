@@ -6,7 +6,7 @@ import "stepbench/engine"
 // values of cached tokens once, in elements of dtype. 0 where the shape is not
 // known or dtype has no fixed size.
 func ReadBytes(s *engine.ModelShape, dtype string, cachedTokens int) float64 {
-	element, ok := elementBytes(dtype)
+	element, ok := engine.ElementBytes(dtype)
 	if s == nil || !ok {
 		return 0
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 var gpt2Shape = &engine.ModelShape{
-	Architecture: gpt2, Layers: 12, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64,
+	Architecture: "GPT2LMHeadModel", Layers: 12, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64,
 	Vocab: 50257, MaxPositions: 1024, Parameters: 124_439_808,
 }
 

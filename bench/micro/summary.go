@@ -243,7 +243,7 @@ func medianOf(steps []StepRecord, value func(*StepRecord) float64) float64 {
 // roofline is nil where sizes are missing. total is the cost of n steps.
 func roofline(total cost, n int, busyNs float64, opt Options, info engine.Info) *Roofline {
 	shape := opt.Model.Shape
-	element, ok := elementBytes(strings.ToLower(info.DType))
+	element, ok := engine.ElementBytes(strings.ToLower(info.DType))
 	if shape == nil || !ok || busyNs <= 0 {
 		return nil
 	}
