@@ -28,7 +28,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
 
 .PHONY: help setup lock build shim binary model vllm-source nvcc bench bench-run test test-shim test-go test-race \
-	test-checkptr test-readers test-vllm test-slow test-kill race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
+	test-checkptr test-readers test-vllm test-slow test-parallel test-kill race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -124,6 +124,9 @@ test-vllm: shim binary vllm-source nvcc
 test-slow: shim binary model vllm-source ## comparisons of attention, from its source and from a header: minutes of compiling
 	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration,slow -count=1 -timeout 60m -run TestABOfAttention -v ./cmd/stepbench
 
+test-parallel: shim binary vllm-source ## models spread over CPU ranks: tokens, metrics, variants and figures, and what is left after a kill
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration,parallel -count=1 -timeout 40m -run 'Parallel|VariantInEveryRank' -v ./cmd/stepbench
+
 test-kill: shim binary ## batches killed 500 times with a stand-in for vLLM, and 60 times with vLLM itself
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_KILLS=500 $(GOTEST) -tags integration -count=1 -timeout 60m -run TestBatchSurvivesKills -v ./cmd/stepbench
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_KILLS=60 STEPBENCH_KILL_VLLM=1 $(GOTEST) -tags integration -count=1 -timeout 120m -run TestBatchSurvivesKills -v ./cmd/stepbench
@@ -134,12 +137,12 @@ check: fmt-check vet lint ## formatting, go vet and all linters
 
 vet:
 	go vet ./...
-	go vet -tags integration,slow ./...
+	go vet -tags integration,slow,parallel ./...
 
 lint: lint-go lint-python lint-c lint-shell ## staticcheck, ruff, gcc -fanalyzer; cppcheck and shellcheck where installed
 
 lint-go:
-	go run $(STATICCHECK) -tags integration,slow ./...
+	go run $(STATICCHECK) -tags integration,slow,parallel ./...
 
 lint-python: $(VENV)
 	$(BIN)/ruff check --quiet .

@@ -85,6 +85,8 @@ func rankEnv(cfg *Config, opt WorkerOptions, cpus []int) []string {
 	// vLLM gives up on a step after 300 s unless told; --step-timeout decides.
 	patience := opt.stepTimeout() + time.Minute
 	set("VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", strconv.Itoa(int(patience.Seconds())))
+	// Ranks that wait for a dead one do not end by themselves.
+	set("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "2")
 	if cpus == nil {
 		// The first devices, by the number that nvidia-smi gives them.
 		set("CUDA_DEVICE_ORDER", "PCI_BUS_ID")

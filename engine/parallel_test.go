@@ -107,16 +107,16 @@ func TestRayOnCPU(t *testing.T) {
 }
 
 func TestRankEnv(t *testing.T) {
-	for _, key := range []string{"VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS", "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"} {
+	for _, key := range []string{"VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS", "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"} {
 		t.Setenv(key, "")
 	}
 	opt := engine.WorkerOptions{StepTimeout: time.Hour}
 	four := engine.Config{TP: 2, PP: 2}
-	want := []string{"VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS=3660", "VLLM_CPU_OMP_THREADS_BIND=0|1|0|1", "OMP_NUM_THREADS=1"}
+	want := []string{"VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS=3660", "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS=2", "VLLM_CPU_OMP_THREADS_BIND=0|1|0|1", "OMP_NUM_THREADS=1"}
 	if diff := cmp.Diff(want, engine.RankEnv(&four, opt, []int{0, 1})); diff != "" {
 		t.Errorf("CPU: -want +got\n%s", diff)
 	}
-	want = []string{"VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS=3660", "CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=0,1,2,3"}
+	want = []string{"VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS=3660", "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS=2", "CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=0,1,2,3"}
 	if diff := cmp.Diff(want, engine.RankEnv(&four, opt, nil)); diff != "" {
 		t.Errorf("CUDA: -want +got\n%s", diff)
 	}

@@ -168,6 +168,9 @@ func components(runs []*run) map[string]float64 {
 	}
 	sums, n := map[string]float64{}, 0.0
 	for _, r := range runs {
+		if i := r.rec.Manifest.Info; i != nil && i.QueuedBatches > 0 {
+			continue // its calls are no steps
+		}
 		for i := range r.rec.Steps {
 			s := &r.rec.Steps[i]
 			if s.CtxTokens+s.GenReqs == 0 {

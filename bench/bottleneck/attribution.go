@@ -30,9 +30,21 @@ type Bucket struct {
 	WallNs float64 `json:"wall_ns"` // of steps without the profiler
 	BusyNs float64 `json:"busy_ns"` // union of the intervals of kernels or ops
 	SumNs  float64 `json:"sum_ns"`  // sum of their durations
+	// CollectiveFrac is the share of a step under the profiler in which ranks
+	// exchange data, waiting for the slowest included, the largest over ranks. Ranks
+	// are the times of each, ns a step.
+	CollectiveFrac float64    `json:"collective_frac,omitempty"`
+	Ranks          []RankTime `json:"ranks,omitempty"`
 	// ReadBytes is what the step reads at least: weights once and the KV cache of
 	// its requests once; 0 if the model's shape is not known.
 	ReadBytes float64 `json:"read_bytes,omitempty"`
+}
+
+// RankTime is one rank's part of a step.
+type RankTime struct {
+	Rank         int     `json:"rank"`
+	OwnNs        float64 `json:"own_ns"` // kernels or ops, without copies and collectives
+	CollectiveNs float64 `json:"collective_ns"`
 }
 
 // share is the part of the step in which the device is busy.

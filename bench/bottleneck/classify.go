@@ -60,6 +60,9 @@ func idle(share *float64) float64 {
 	return *share
 }
 
+// noSteps is why evidence from steps is missing where batches are queued.
+const noSteps = "several batches are in flight, so that the time of a call belongs to no step"
+
 const idleUnknown = "; device idle time inside steps is not known and counts as the phase's"
 
 func prefill(e *Evidence) Finding {
@@ -113,7 +116,9 @@ func host(e *Evidence) Finding {
 	}
 	f.Evidence = []Line{{"x = p'·β_p + d'·β_d",
 		fmt.Sprintf("%.3f = %.3f × %.3f + %.3f × %.3f", f.X, prompts, betaP, outputs, betaD)}}
-	if f.Unknown == "" && (e.PrefillIdleFrac == nil || e.DecodeIdleFrac == nil) {
+	if f.Unknown == "" && e.Queued {
+		f.Unknown = noSteps
+	} else if f.Unknown == "" && (e.PrefillIdleFrac == nil || e.DecodeIdleFrac == nil) {
 		f.Unknown = "device idle time inside steps is not known: no step has the shape of a profiled burst"
 	}
 	f.Present = f.X >= f.Onset
@@ -130,6 +135,9 @@ func lowUtilisation(e *Evidence) Finding {
 	d := e.Device
 	if d == nil {
 		f.Unknown = "neither profiled bursts nor a device's counter tell how busy the device was"
+		if e.Queued {
+			f.Unknown = noSteps + ", and no device's counter was sampled"
+		}
 		return f
 	}
 	f.X = 1 - d.Busy
@@ -140,10 +148,17 @@ func lowUtilisation(e *Evidence) Finding {
 	f.Evidence = []Line{
 		{"x = 1 - u", fmt.Sprintf("%.3f = 1 - %.3f%s", f.X, d.Busy, source)},
 		{"1 = u + h + z + o", fmt.Sprintf("busy %.3f, host %.3f, between steps %.3f, empty %.3f", d.Busy, d.Host, d.Between, d.Empty)},
-		{"mean batch", fmt.Sprintf("%.2f requests a step: busy is of time, not of capacity", e.MeanBatch)},
+		meanBatch(e),
 	}
 	f.Present = f.X >= f.Onset
 	return f
+}
+
+func meanBatch(e *Evidence) Line {
+	if e.Queued {
+		return Line{"mean batch", "not known: " + noSteps}
+	}
+	return Line{"mean batch", fmt.Sprintf("%.2f requests a step: busy is of time, not of capacity", e.MeanBatch)}
 }
 
 func queue(e *Evidence) Finding {
@@ -194,7 +209,9 @@ func memory(e *Evidence) Finding {
 	if e.OutOfMemory {
 		f.X = 1
 		f.Evidence = []Line{{"x = 1 out of memory", "the engine ran out of memory"}}
-	} else if e.MeanBatch == 0 {
+	} else if e.Queued && e.Preempted == 0 && f.X == 0 {
+		f.Unknown = noSteps
+	} else if !e.Queued && e.MeanBatch == 0 {
 		f.Unknown = "no steps recorded"
 	}
 	f.Present = f.X >= f.Onset

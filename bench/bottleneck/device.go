@@ -55,6 +55,19 @@ func (v *view) device(e *Evidence) {
 	e.Device = b
 }
 
+// queued sets what is known where calls are no steps: of the devices their own
+// counter, of the KV cache its use.
+func (v *view) queued(e *Evidence) {
+	v.kvCache(e)
+	e.KVDenied = 0 // weighs by the time of steps
+	if u, ok := v.counter(); ok {
+		empty := v.emptyFrac()
+		b := &Budget{Coarse: true, Empty: empty, Busy: min(u, 1-empty)}
+		b.Between = max(0, 1-b.Busy-b.Empty)
+		e.Device = b
+	}
+}
+
 // spend fills in what is known step by step.
 func (v *view) spend(e *Evidence, b *Budget, u busy, wall, h float64) {
 	for i := range v.steps {

@@ -10,6 +10,8 @@ type Evidence struct {
 	// Requests are those that completed with every stamp; the shares are theirs.
 	Requests int  `json:"requests"`
 	OnCPU    bool `json:"on_cpu,omitempty"`
+	// Queued: several batches were in flight, so that nothing is known of steps.
+	Queued bool `json:"queued_batches,omitempty"`
 
 	// Device is how the window was spent; nil if not known.
 	Device *Budget `json:"device,omitempty"`

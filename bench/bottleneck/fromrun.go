@@ -24,7 +24,9 @@ type Run struct {
 	// Limits of the scheduler, 0 where not known.
 	MaxSeqs, MaxTokens int
 	OnCPU              bool
-	OutOfMemory        bool
+	// Queued: calls of the engine are no steps (engine.Info.QueuedBatches).
+	Queued      bool
+	OutOfMemory bool
 }
 
 // Sample is the share of time in which the devices ran a kernel, the mean over
@@ -38,7 +40,7 @@ type Sample struct {
 func FromRun(r Run) Evidence {
 	v := newView(r)
 	e := Evidence{
-		OnCPU: r.OnCPU, OutOfMemory: r.OutOfMemory, MaxSeqs: r.MaxSeqs, MaxTokens: r.MaxTokens,
+		OnCPU: r.OnCPU, Queued: r.Queued, OutOfMemory: r.OutOfMemory, MaxSeqs: r.MaxSeqs, MaxTokens: r.MaxTokens,
 		WindowS: float64(v.toNs-v.fromNs) / 1e9, OpenLoop: !r.Spec.Unscheduled(),
 		Saturated: r.Summary.Saturation.Verdict == workload.Yes,
 	}
@@ -59,11 +61,16 @@ func FromRun(r Run) Evidence {
 		}
 	}
 	e.Requests = len(v.done)
+	e.LatencyCV = v.latencyCV()
+	if r.Queued {
+		v.queued(&e)
+		return e
+	}
 	e.InterferenceFrac = v.interference()
 	v.device(&e)
 	v.kvCache(&e)
 	v.batches(&e)
-	e.LatencyCV, e.Slow = v.latencyCV(), v.slowITL()
+	e.Slow = v.slowITL()
 	return e
 }
 

@@ -25,6 +25,7 @@ type burstResult struct {
 	busyNs float64
 	gapNs  float64
 	rows   []engine.ProfileRow // sums, not per step
+	ranks  []RankTime          // sums, not per step; none in one process
 	drop   string              // why it does not count
 }
 
@@ -79,6 +80,7 @@ func collect(prog *program, out *played, number int) *burstResult {
 		b.sumNs += float64(p.SumNs)
 		b.busyNs += float64(p.BusyNs)
 		b.gapNs += float64(p.GapNs)
+		b.ranks = addRanks(b.ranks, p.Ranks)
 		unassigned += p.UnassignedNs
 		for _, row := range p.Rows {
 			sum, known := byName[row.Name]

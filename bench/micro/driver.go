@@ -68,6 +68,12 @@ type BurstProfile struct {
 	BusyNs float64    `json:"busy_ns"` // union of the intervals
 	GapNs  float64    `json:"gap_ns"`
 	Rows   []BurstRow `json:"rows"` // by falling time
+	// Ranks are of a model that is spread over processes; the above is then of the
+	// rank with most work of its own.
+	Ranks []RankTime `json:"ranks,omitempty"`
+	// CollectiveFrac is the largest share of the burst's step time that a rank
+	// exchanged data.
+	CollectiveFrac float64 `json:"collective_frac,omitempty"`
 }
 
 // BurstRow is one kernel or op.
@@ -188,6 +194,14 @@ func (b *burstResult) perStep() *BurstProfile {
 	}
 	p := &BurstProfile{Unit: b.unit, SumNs: b.sumNs, BusyNs: b.busyNs, GapNs: b.gapNs}
 	n := float64(b.steps)
+	wall := 0.0
+	for _, w := range b.walls {
+		wall += w
+	}
+	for _, r := range b.ranks {
+		p.Ranks = append(p.Ranks, RankTime{r.Rank, r.OwnNs / n, r.CollectiveNs / n})
+		p.CollectiveFrac = max(p.CollectiveFrac, r.CollectiveNs/max(1, wall))
+	}
 	for _, row := range b.rows {
 		p.Rows = append(p.Rows, BurstRow{
 			Name: row.Name, Calls: float64(row.Calls) / n, Ns: float64(row.SelfNs) / n,

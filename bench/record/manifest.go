@@ -70,6 +70,10 @@ type Manifest struct {
 	Info     *engine.Info   `json:"engine_info,omitempty"` // nil if it never opened
 	Workload *workload.Spec `json:"workload,omitempty"`
 
+	// Ranks is what each used during the run, memory as it was at the end; empty
+	// where the engine is one process.
+	Ranks []engine.RankUse `json:"ranks,omitempty"`
+
 	// Telemetry is nil where nobody watched the machine.
 	Telemetry *Telemetry `json:"telemetry,omitempty"`
 

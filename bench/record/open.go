@@ -100,7 +100,8 @@ func otherManifest(file string) string {
 	return fmt.Sprintf("%s was written with another %s, which was changed since", file, ManifestFile)
 }
 
-// Summary computes what the run shows; nil if the manifest has no workload.
+// Summary computes what the run shows; nil if the manifest has no workload. There
+// are no figures of steps where the engine's calls are none.
 func (r *Record) Summary() *workload.Summary {
 	if r.Manifest.Workload == nil {
 		return nil
@@ -108,5 +109,8 @@ func (r *Record) Summary() *workload.Summary {
 	s := workload.Summarize(workload.Input{
 		Spec: *r.Manifest.Workload, StartNs: r.Manifest.StartNs, Requests: r.Requests, Steps: r.Steps,
 	})
+	if i := r.Manifest.Info; i != nil && i.QueuedBatches > 0 {
+		s.Steps = nil
+	}
 	return &s
 }

@@ -39,7 +39,12 @@ func Markdown(rec *record.Record) string {
 		throughput(&b, sum)
 		latencies(&b, sum)
 		shares(&b, sum)
-		steps(&b, sum)
+		if i := rec.Manifest.Info; i != nil && i.QueuedBatches > 0 {
+			calls(&b, rec, sum)
+		} else {
+			steps(&b, sum)
+		}
+		ranks(&b, &rec.Manifest)
 	}
 	validity(&b, rec, sum)
 	if sum != nil {
@@ -107,6 +112,9 @@ func setup(b *strings.Builder, m *record.Manifest) {
 		row("Profile", "%s", w.Profile)
 	}
 	row("Model", "%s", modelText(m))
+	if n := m.Engine.Ranks(); n > 1 {
+		row("Parallelism", "tensor %d × pipeline %d: %d ranks", max(1, m.Engine.TP), max(1, m.Engine.PP), n)
+	}
 	if i := m.Info; i != nil {
 		row("Device", "%s (%s)", i.Device, i.Platform)
 		row("Engine", "vLLM %s, torch %s, Python %s", i.VLLMVersion, i.TorchVersion, i.PythonVersion)

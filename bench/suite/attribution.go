@@ -105,7 +105,7 @@ func (s *session) profile(ctx context.Context, shapes []weighed) (*bottleneck.At
 			continue
 		}
 		b := bottleneck.Bucket{CtxTokens: sh.prompts * sh.promptTokens, GenReqs: sh.decodes}
-		var walls, busy, sums []float64
+		var walls, busy, sums, collective []float64
 		for _, p := range plain {
 			walls = append(walls, p.WallNs)
 		}
@@ -113,8 +113,14 @@ func (s *session) profile(ctx context.Context, shapes []weighed) (*bottleneck.At
 			a.Unit = p.Profile.Unit
 			b.Steps += p.Steps
 			busy, sums = append(busy, p.Profile.BusyNs), append(sums, p.Profile.SumNs)
+			collective = append(collective, p.Profile.CollectiveFrac)
+			b.Ranks = nil // of the last burst
+			for _, r := range p.Profile.Ranks {
+				b.Ranks = append(b.Ranks, bottleneck.RankTime(r))
+			}
 		}
 		b.WallNs, b.BusyNs, b.SumNs = stats.Median(sorted(walls)), stats.Median(sorted(busy)), stats.Median(sorted(sums))
+		b.CollectiveFrac = stats.Median(sorted(collective))
 		cached := sh.prompts*sh.promptTokens + sh.decodes*sh.context
 		b.ReadBytes = micro.ReadBytes(s.e.Config.Model.Shape, info.DType, cached)
 		a.Buckets = append(a.Buckets, b)

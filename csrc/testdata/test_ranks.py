@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import time
 import unittest
+from multiprocessing import Process
 from types import SimpleNamespace as Bag
 from unittest import mock
 
@@ -63,14 +65,18 @@ class Collectives(unittest.TestCase):
         self.assertEqual(profile.summarize("op", rows, [(0, 10)])["collective_ns"], 3)
 
 
-class Process:
-    def __init__(self, pid, exitcode=None):
-        self.pid, self.exitcode = pid, exitcode
-
-
-def executor(answers=(), codes=(None, None)):
-    workers = [Bag(proc=Process(40 + i, code)) for i, code in enumerate(codes)]
+def executor(answers=()):
+    workers = [Bag(proc=Process(target=time.sleep, args=(60,), daemon=True)) for _ in range(2)]
+    for w in workers:
+        w.proc.start()
     return Bag(workers=workers, collective_rpc=lambda method, args: list(answers))
+
+
+def end(executor):
+    executor.shutting_down = True
+    for w in executor.workers:
+        w.proc.kill()
+        w.proc.join()
 
 
 class Together(unittest.TestCase):
@@ -82,21 +88,28 @@ class Together(unittest.TestCase):
             return {"sum_ns": total, "busy_ns": total, "collective_ns": collective, "rows": [total]}
 
         e = executor([one(100, 80), one(90, 10)])
+        self.addCleanup(end, e)
         got = ranks.of(e).stop([])
         self.assertEqual(got["rows"], [90])
         self.assertEqual([r["collective_ns"] for r in got["ranks"]], [80, 10])
 
-    def test_a_dead_rank_is_named(self):
+    def test_a_dead_rank_ends_the_others_and_is_named(self):
         def step():
             raise RuntimeError("cancelled")
 
-        for codes, want in (
-            ((None, -9), "rank 1 (process 41) was killed by signal 9: cancelled"),
-            ((None, None), "cancelled"),
+        e = executor()
+        self.addCleanup(end, e)
+        r = ranks.of(e)
+        with self.assertRaisesRegex(RuntimeError, "^cancelled$"):
+            r.guard(step)()
+        r.processes[1].kill()
+        for p in r.processes:
+            p.join(30)
+            self.assertEqual(p.exitcode, -9)
+        with self.assertRaisesRegex(
+            RuntimeError, f"^rank 1 .process {r.pids[1]}. was killed by signal 9: cancelled$"
         ):
-            with self.assertRaises(RuntimeError) as caught:
-                ranks.of(executor(codes=codes)).guard(step)()
-            self.assertEqual(str(caught.exception), want)
+            r.guard(step)()
 
     def test_the_least_calls_count(self):
         self.assertEqual(session.fewest([{"a": 3, "b": 2}, {"a": 4, "b": 0}]), {"a": 3, "b": 0})
@@ -104,7 +117,9 @@ class Together(unittest.TestCase):
 
 class CPUTime(unittest.TestCase):
     def test_of_another_process_without_asking_it(self):
-        r = ranks.of(executor())
+        e = executor()
+        self.addCleanup(end, e)
+        r = ranks.of(e)
         r.pids = [os.getpid()]
         before = r.cpu_ns()
         sum(range(200_000))

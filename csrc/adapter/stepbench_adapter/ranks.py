@@ -6,6 +6,8 @@ import os
 import shutil
 import time
 from glob import glob
+from multiprocessing.connection import wait
+from threading import Thread
 
 from . import spawned
 
@@ -23,6 +25,8 @@ class Ranks:
         self.executor = executor
         self.processes = [w.proc for w in workers]
         self.pids = [p.pid for p in self.processes]
+        self.died = ""  # which rank, and how, once one has
+        Thread(target=self.watch, daemon=True, name="stepbench-ranks").start()
 
     def ask(self, method, *args):
         """Answers in order of rank."""
@@ -69,19 +73,26 @@ class Ranks:
             try:
                 return step()
             except Exception as error:
-                if dead := self.dead():
-                    raise RuntimeError(f"{dead}: {error}") from error
+                if self.died:
+                    raise RuntimeError(f"{self.died}: {error}") from error
                 raise
 
         return guarded
 
-    def dead(self):
-        return ", ".join(
-            f"rank {i} (process {p.pid}) {ended(p.exitcode)}"
-            for i, p in enumerate(self.processes)
-            if p.exitcode is not None
-        )
+    def watch(self):
+        """Ends all ranks when one has ended: the others wait for it, in collectives
+        that nothing else interrupts."""
+        ended = wait([p.sentinel for p in self.processes])
+        if getattr(self.executor, "shutting_down", False):
+            return
+        rank = next(i for i, p in enumerate(self.processes) if p.sentinel == ended[0])
+        process = self.processes[rank]
+        process.join()
+        self.died = f"rank {rank} (process {process.pid}) {how(process.exitcode)}"
+        for other in self.processes:
+            if other is not process:
+                other.kill()
 
 
-def ended(code):
+def how(code):
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
