@@ -121,8 +121,8 @@ test-readers: .readers/stepbench-readers ## open Parquet output with DuckDB, pan
 test-vllm: shim binary vllm-source nvcc
 	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration -count=1 -p 1 -timeout 30m ./build/... ./engine/... ./cmd/...
 
-test-slow: shim binary model vllm-source ## comparisons of attention, from its source and from a header: minutes of compiling
-	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration,slow -count=1 -timeout 60m -run TestABOfAttention -v ./cmd/stepbench
+test-slow: shim binary model vllm-source ## 300 chats through every form of a batch; comparisons of attention, from its source and from a header: minutes of compiling
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration,slow -count=1 -timeout 60m -run 'TestBatchForms|TestABOfAttention' -v ./cmd/stepbench
 
 test-parallel: shim binary vllm-source ## models spread over CPU ranks: tokens, metrics, variants and figures, and what is left after a kill
 	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration,parallel -count=1 -timeout 40m -run 'Parallel|VariantInEveryRank' -v ./cmd/stepbench
