@@ -27,8 +27,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
 
-.PHONY: help setup lock build shim binary model vllm-source nvcc bench bench-run test test-shim test-go test-race \
-	test-checkptr test-readers test-vllm test-slow test-parallel test-kill race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
+.PHONY: help setup lock build shim binary model vllm-source nvcc ray bench bench-run test test-shim test-go test-race \
+	test-checkptr test-readers test-ray test-vllm test-slow test-parallel test-kill race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,8 +41,8 @@ setup: ## .venv with Python, vLLM and the build tools, from the lock; does nothi
 $(VENV): requirements/cpu.txt requirements/cuda.txt build/setup/setup.sh
 	@build/setup/setup.sh
 
-lock: $(VENV) ## write requirements/cpu.txt, cuda.txt, nvcc.txt and readers.txt again from the *.in files (LOCK_FLAGS=--upgrade for newer versions)
-	@for device in cpu cuda nvcc readers; do \
+lock: $(VENV) ## write requirements/cpu.txt, cuda.txt, nvcc.txt, readers.txt and ray.txt again from the *.in files (LOCK_FLAGS=--upgrade for newer versions)
+	@for device in cpu cuda nvcc readers ray; do \
 	  echo "lock: requirements/$$device.txt"; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes $(LOCK_FLAGS) \
 	    --override requirements/overrides.txt --custom-compile-command 'make lock' \
@@ -85,6 +85,18 @@ nvcc: .nvcc/stepbench-nvcc ## the CUDA compiler from PyPI in .nvcc, for machines
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes --target .readers -r $<
 	@cp $< $@
 
+ray: .ray/stepbench-ray ## Ray from PyPI in .ray, for stepbench batch --ray
+	@echo "ray: $$(.ray/bin/ray --version) in .ray"
+
+# A virtual environment of its own: Ray's processes start its python. Without compiled bytecode a
+# node's agents start too late for it on a busy machine.
+.ray/stepbench-ray: requirements/ray.txt | $(VENV)
+	@echo "ray: download and unpack the packages of $<, about 80 MB"
+	@rm -rf .ray
+	@$(BIN)/uv venv --quiet --python $(BIN)/python .ray
+	@$(BIN)/uv pip sync --quiet --python .ray/bin/python --require-hashes --compile-bytecode $<
+	@cp $< $@
+
 ## run and test
 
 bench: ## build, then run the quick suite with real vLLM: every axis of the analysis, and its report
@@ -94,7 +106,7 @@ bench-run:
 	out/stepbench run quick
 
 test: ## build, check and run all tests, real vLLM included
-	+@$(STAGES) "make test" setup shim binary model check test-shim test-go test-race test-checkptr test-readers test-vllm
+	+@$(STAGES) "make test" setup shim binary model check test-shim test-go test-race test-checkptr test-readers test-ray test-vllm
 
 test-shim: $(VENV)
 	@$(CMAKE) -B out/cmake-asan -DSTEPBENCH_ASAN=ON
@@ -116,6 +128,10 @@ test-checkptr: shim
 test-readers: .readers/stepbench-readers ## open Parquet output with DuckDB, pandas and Polars
 	PYTHONPATH=$(CURDIR)/.readers STEPBENCH_READERS_PYTHON=$(BIN)/python \
 	  $(GOTEST) -tags integration -count=1 -run TestReaders ./bench/batch/output
+
+test-ray: shim .ray/stepbench-ray ## a batch on a Ray cluster of two nodes, one of which is killed
+	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_RAY_PYTHON=$(CURDIR)/.ray/bin/python \
+	  $(GOTEST) -tags integration -count=1 -timeout 5m -run TestBatchOnRay ./cmd/stepbench
 
 # One package at a time: engines share the cores and the memory.
 test-vllm: shim binary vllm-source nvcc
@@ -170,5 +186,5 @@ fmt-check: $(VENV)
 clean: ## remove out/; keeps .venv, models/ and results/
 	rm -rf out
 
-distclean: clean ## remove .venv, .python/, .nvcc and models/ too
-	rm -rf .venv .python .nvcc models
+distclean: clean ## remove .venv, .python/, .nvcc, .ray and models/ too
+	rm -rf .venv .python .nvcc .ray models

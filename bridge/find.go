@@ -30,7 +30,7 @@ func FindPython(explicit string) (Python, error) {
 	if v := os.Getenv("VIRTUAL_ENV"); v != "" {
 		tried = append(tried, filepath.Join(v, "bin", "python"))
 	}
-	tried = append(tried, above(filepath.Join(".venv", "bin", "python"))...)
+	tried = append(tried, Above(filepath.Join(".venv", "bin", "python"))...)
 	for _, path := range tried {
 		if isFile(path) {
 			return DescribePython(path)
@@ -49,7 +49,7 @@ func FindShim(explicit string) (string, error) {
 	if exe, err := os.Executable(); err == nil {
 		tried = append(tried, filepath.Join(filepath.Dir(exe), "libstepbench.so"))
 	}
-	tried = append(tried, above(filepath.Join("out", "libstepbench.so"))...)
+	tried = append(tried, Above(filepath.Join("out", "libstepbench.so"))...)
 	for _, path := range tried {
 		if isFile(path) {
 			return path, nil
@@ -120,9 +120,9 @@ func sameFile(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// above lists name in the working directory and each folder above it, then the
+// Above lists name in the working directory and each folder above it, then the
 // same for this program's folder.
-func above(name string) []string {
+func Above(name string) []string {
 	var starts, paths []string
 	if wd, err := os.Getwd(); err == nil {
 		starts = append(starts, wd)

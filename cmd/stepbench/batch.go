@@ -35,7 +35,8 @@ directories row by row. A file of such a name is given as ./merge.
 Metrics, for --metric:
 ` + score.Help() + `
 Exit code: 0 all rows have an answer; 5 some failed; 64 wrong input; 69 the engine
-could not be opened; 70 it kept dying, or results could not be stored; 130
+could not be opened, or with --ray no Ray, no cluster or no shared storage; 70 the
+engine or a task of Ray kept dying, or results could not be stored; 130
 interrupted. With --compare, if all went well or rows failed, the comparison's: 1
 worse; 2 not resolved; 3 not comparable; 4 texts differ and there is no metric.
 
@@ -44,8 +45,9 @@ Examples:
    stepbench batch --model ./my-model 'data/*.parquet' results/b --prompt-column question --reference-column answer --metric exact,numeric
    stepbench batch --model ./my-model requests.jsonl.gz results/c --output-format openai --ordered
    stepbench batch --model ./my-model --variant mine prompts.jsonl results/d --compare results/a
-   stepbench batch --model ./my-model --shard auto prompts.jsonl results/shard-3`,
-		Flags:           append(append(engineFlags(), variantsFlag()), batchFlags()...),
+   stepbench batch --model ./my-model --shard auto prompts.jsonl results/shard-3
+   stepbench batch --model ./my-model --ray auto prompts.jsonl results/e`,
+		Flags:           slices.Concat(engineFlags(), []cli.Flag{variantsFlag()}, batchFlags(), rayFlags()),
 		HideHelpCommand: true, // help is a file's name as good as any
 		Subcommands:     []*cli.Command{batchMergeCommand(), batchCompareCommand()},
 		OnUsageError:    usageError,
@@ -54,6 +56,9 @@ Examples:
 }
 
 func batchAction(c *cli.Context) error {
+	if c.Bool(flagEndWithStdin) {
+		go endWithStdin()
+	}
 	job, err := newBatchJob(c)
 	if err != nil {
 		return exitWith(exitUsage, err)
@@ -71,6 +76,10 @@ func batchAction(c *cli.Context) error {
 			return exitWith(exitUsage, err)
 		}
 	}
+	if c.IsSet("ray") {
+		err := batchOnRay(ctx, c, job, p.out)
+		return concludeBatch(c, job, true, err)
+	}
 	source, err := input.Open(job.paths, job.input)
 	if err != nil {
 		return exitWith(exitUsage, err)
@@ -84,7 +93,9 @@ func batchAction(c *cli.Context) error {
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}
-	store, err := output.Open(job.out, manifest, output.Options{Warn: func(m string) { p.stage("%s", m) }})
+	store, err := output.Open(job.out, manifest, output.Options{
+		LockWait: c.Duration("lock-wait"), Warn: func(m string) { p.stage("%s", m) },
+	})
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}

@@ -42,11 +42,14 @@ func batchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "shard", Usage: "answer rows `I/N` of the input alone, I from 0, or auto for what a scheduler says"},
 		&cli.BoolFlag{Name: "strict", Usage: "stop before the engine starts if a row cannot run or, for a metric, lacks a reference it can use"},
 
+		&cli.DurationFlag{Name: "lock-wait", Usage: "for another process that writes to OUT to end"},
+		&cli.BoolFlag{Name: flagEndWithStdin, Hidden: true},
+
 		&cli.StringFlag{Name: "output-format", Value: string(output.Parquet), Usage: "parquet, jsonl, openai"},
 		&cli.BoolFlag{Name: "ordered", Usage: "in the end one file, in the input's order"},
 		&cli.Int64Flag{Name: "part-rows", Value: 50_000, Usage: "most `ROWS` of a part"},
 
-		&cli.StringFlag{Name: "order", Value: orderLength, Usage: "of work: length (long prompts first, among some thousand) or input"},
+		&cli.StringFlag{Name: "order", Value: orderLength, Usage: "of work: length (among some thousand prompts those that begin alike together, long ones first) or input"},
 		&cli.IntFlag{Name: "tokenizers", Usage: "`PROCESSES` that turn text into tokens and back", DefaultText: "half the CPUs, at most 8"},
 		&cli.IntFlag{Name: "concurrency", Usage: "most `REQUESTS` in the engine and waiting for it", DefaultText: "twice what a step takes, or 256 more"},
 
@@ -123,7 +126,7 @@ func newBatchJob(c *cli.Context) (*batchJob, error) {
 	for _, m := range job.metrics {
 		job.specs = append(job.specs, m.Spec())
 	}
-	return job, errors.Join(err1, err2, err3, err4, job.check(c), job.checkMetrics())
+	return job, errors.Join(err1, err2, err3, err4, job.check(c), job.checkMetrics(), checkRay(c, job))
 }
 
 func (job *batchJob) check(c *cli.Context) error {

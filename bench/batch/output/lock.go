@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +40,22 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// awaitLock is lockDir, which for as long as wait gives another process time to
+// end.
+func awaitLock(dir string, wait time.Duration, warn func(string)) (*os.File, error) {
+	const again = 200 * time.Millisecond
+	for until, said := time.Now().Add(wait), false; ; said = true {
+		f, err := lockDir(dir)
+		if !errors.Is(err, ErrLocked) || time.Now().After(until) {
+			return f, err
+		}
+		if !said {
+			warn(fmt.Sprintf("%v: waiting for it, at most %v", err, wait))
+		}
+		time.Sleep(again)
+	}
 }
 
 func writeAt(f *os.File, text string) error {

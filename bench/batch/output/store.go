@@ -18,6 +18,8 @@ type Options struct {
 	// a power cut takes them; 0 means 1 s. Negative leaves it to the kernel:
 	// parts are durable all the same.
 	SyncEvery time.Duration
+	// LockWait is how long to wait for another process that writes there.
+	LockWait time.Duration
 	// Warn hears of what was mended; nil is deaf.
 	Warn func(message string)
 }
@@ -66,7 +68,7 @@ func Open(dir string, m Manifest, o Options) (s *Store, err error) {
 		return nil, err
 	}
 	s = &Store{dir: dir, options: o, manifest: m, strikes: map[int64]int{}, at: func(string) error { return nil }}
-	if s.lock, err = lockDir(dir); err != nil {
+	if s.lock, err = awaitLock(dir, o.LockWait, o.Warn); err != nil {
 		return nil, err
 	}
 	if err := s.begin(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -260,10 +261,19 @@ func TestLock(t *testing.T) {
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprintf("in use by process %d on ", os.Getpid())) {
 		t.Errorf("error %v", err)
 	}
-	if err := s.Close(); err != nil {
+	// With LockWait it waits, and says for whom, until the other is gone.
+	second, err := Open(dir, manifest(JSONL), Options{LockWait: time.Minute, Warn: func(said string) {
+		if !strings.Contains(said, "in use by process") || !strings.Contains(said, "waiting for it") {
+			t.Errorf("said %q", said)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := open(t, dir, manifest(JSONL)).Finish(Complete, 0); err != nil {
+	if err := second.Finish(Complete, 0); err != nil {
 		t.Error(err)
 	}
 }
