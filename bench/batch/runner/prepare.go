@@ -134,7 +134,10 @@ func (r *run) encode(load []*task) error {
 		}
 	}
 	if !r.InputOrder {
-		slices.SortStableFunc(load, func(a, b *task) int { return len(b.prompt) - len(a.prompt) })
+		longestFirst(load)
+		if r.prefixBlock > 0 {
+			byPrefix(load, r.prefixBlock, 0)
+		}
 	}
 	return nil
 }

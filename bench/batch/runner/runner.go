@@ -49,7 +49,8 @@ type Job struct {
 	Metrics []score.Metric
 	// InputOrder keeps the input's order, where otherwise the longest prompts of
 	// some thousand rows go first: the last rows in an engine are then short ones,
-	// and fewer steps are made for a few stragglers.
+	// and fewer steps are made for a few stragglers. If the engine caches prefixes,
+	// those that begin alike follow each other.
 	InputOrder bool
 	// Concurrency is the most requests in the engine and on their way; 0 means
 	// what [engine.Feed] thinks best.
@@ -73,10 +74,12 @@ type run struct {
 	Job
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	limits limits       // of the model
-	ready  chan []*task // encoded rows, in the order in which they shall run
-	ended  chan []*task // rows with all their outputs, or failures
-	read   reading
+	limits limits // of the model
+	// prefixBlock is how many tokens are cached as one, 0 if prefixes are not.
+	prefixBlock int
+	ready       chan []*task // encoded rows, in the order in which they shall run
+	ended       chan []*task // rows with all their outputs, or failures
+	read        reading
 
 	// waiting requests are to be handed out first; touched by one goroutine at a
 	// time: the source of a feed, or between feeds the loop that made it.
@@ -130,6 +133,9 @@ func (r *run) execute() error {
 		return err
 	}
 	r.limits, r.start = limits{modelLen: e.Info().MaxModelLen}, time.Now()
+	if info := e.Info(); info.PrefixCaching {
+		r.prefixBlock = info.KVBlockSize
+	}
 	var readers, writers sync.WaitGroup
 	readers.Add(1)
 	go func() { defer readers.Done(); r.prepare() }()
