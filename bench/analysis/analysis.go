@@ -49,7 +49,9 @@ type Engine struct {
 	// WeightBytes and KVBytes are from the model's shape, 0 if it is not known.
 	WeightBytes int64 `json:"weight_bytes,omitempty"`
 	KVBytes     int64 `json:"kv_bytes,omitempty"`
-	RSSBytes    int64 `json:"rss_bytes,omitempty"` // largest seen of the worker's processes together
+	// Profiled are the shapes of steps that were profiled, with the times of ranks.
+	Profiled []bottleneck.Bucket `json:"profiled_shapes,omitempty"`
+	RSSBytes int64               `json:"rss_bytes,omitempty"` // largest seen of the worker's processes together
 }
 
 // DeviceMemory is the largest use seen of one device, by anyone, and its size.
@@ -101,6 +103,7 @@ type Point struct {
 	// not return is not in it. GPMProblem is why readings are missing, all or some.
 	GPM        map[string]Value      `json:"gpm_frac,omitempty"`
 	GPMProblem string                `json:"gpm_problem,omitempty"`
+	Ranks      []RankUse             `json:"ranks,omitempty"` // none where the engine is one process
 	CPU        *CPUUse               `json:"cpu,omitempty"`
 	Saturation workload.Verdict      `json:"saturation"`
 	Steps      []workload.PhaseSteps `json:"steps,omitempty"` // of the first valid repeat

@@ -94,6 +94,8 @@ func engineDifferences(a, b *Analysis, ea, eb int) []string {
 		{"max_num_batched_tokens", func(_ *engine.Config, i *engine.Info) any { return i.MaxNumBatchedTokens }},
 		{"prefix caching", func(_ *engine.Config, i *engine.Info) any { return i.PrefixCaching }},
 		{"asynchronous scheduling", func(_ *engine.Config, i *engine.Info) any { return i.AsyncScheduling }},
+		{"tensor parallel size", func(c *engine.Config, _ *engine.Info) any { return max(1, c.TP) }},
+		{"pipeline parallel size", func(c *engine.Config, _ *engine.Info) any { return max(1, c.PP) }},
 	} {
 		va, vb := f.of(&x.Config, &x.Info), f.of(&y.Config, &y.Info)
 		if va != vb {

@@ -13,7 +13,6 @@ import (
 	"stepbench/bench/bottleneck"
 	"stepbench/bench/record"
 	"stepbench/bench/suite"
-	"stepbench/engine"
 )
 
 // Load analyses what lies in dir: a suite, finished or not, or a single run,
@@ -101,6 +100,7 @@ func (l *loader) engine(i int, m *suite.Engine) {
 		l.warn("engine %s: profiled bursts: %s", m.Name, attribution.Problem)
 	}
 	l.attributions[i] = attribution
+	l.a.Engines[i].Profiled = attribution.Buckets
 }
 
 // sizes computes what the weights and the KV cache take, over all devices.
@@ -131,7 +131,7 @@ func ofRun(rec *record.Record) (*suite.Manifest, error) {
 	p := suite.Point{
 		ID: "run", Axis: "base", Engine: model, Model: model, Dataset: spec.Dataset, StandIn: spec.StandIn != "",
 		Pattern: string(spec.Arrivals.Pattern), RatePerS: spec.Arrivals.RatePerS, Concurrency: spec.Concurrency,
-		TP: intExtra(&m.Engine, "tensor_parallel_size"), PP: intExtra(&m.Engine, "pipeline_parallel_size"),
+		TP: max(1, m.Engine.TP), PP: max(1, m.Engine.PP),
 		Repeats: []suite.Repeat{{Dir: ".", State: m.State, Problem: m.Error}},
 	}
 	if p.Label = fmt.Sprintf("%s %s %s", model, p.Dataset, p.Pattern); p.RatePerS > 0 {
@@ -151,15 +151,4 @@ func because(why string) string {
 		return ""
 	}
 	return " (" + why + ")"
-}
-
-// intExtra is an engine argument that counts something, 1 if it is not given.
-func intExtra(c *engine.Config, name string) int {
-	switch n := c.Extra[name].(type) {
-	case int:
-		return max(1, n)
-	case float64: // as JSON has it
-		return max(1, int(n))
-	}
-	return 1
 }

@@ -152,6 +152,7 @@ func (p *Point) fill(runs []*run) {
 	}
 	p.Steps = runs[0].sum.Steps
 	p.CPU = cpuUse(runs)
+	p.Ranks = rankUse(runs)
 	p.Saturation = saturation(runs)
 	if p.Saturation == workload.Yes {
 		p.Flags = append(p.Flags, "saturated")

@@ -2,6 +2,7 @@ package bottleneck
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"stepbench/bench/workload"
@@ -245,6 +246,26 @@ func TestDeviceSources(t *testing.T) {
 }
 
 // TestRecomputed: what a preemption makes the engine compute again.
+// TestQueued: with several batches in flight the time of calls says nothing, and
+// what would follow from it is said to be unknown.
+func TestQueued(t *testing.T) {
+	r := simulated(t, nil, 0.9, 0.9)
+	r.Queued, r.OnCPU = true, true
+	e := FromRun(r)
+	if e.Device != nil || e.DecodeIdleFrac != nil || e.InterferenceFrac != 0 || e.MeanBatch != 0 || e.Slow != nil {
+		t.Errorf("evidence from calls: %+v", e)
+	}
+	if e.DecodeFrac == 0 || e.Requests == 0 {
+		t.Errorf("evidence from requests is gone: %+v", e)
+	}
+	report := Classify(e)
+	for _, class := range []Class{HostBound, LowUtilisation, MemoryPressure} {
+		if f := report.Of(class); !strings.Contains(f.Unknown, "several batches are in flight") {
+			t.Errorf("%s: %q", class, f.Unknown)
+		}
+	}
+}
+
 func TestRecomputed(t *testing.T) {
 	r := simulated(t, nil, 0.9, 0.9)
 	if e := FromRun(r); e.Recomputed != 0 || e.Preempted != 0 {

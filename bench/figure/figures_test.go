@@ -28,7 +28,7 @@ var sampleNames = []string{
 	"gpt2:2", "llama-2-7b", "llama-2-7b tp=2", "closed loop, 8 at a time",
 }
 
-// samples are all six figures of n configurations.
+// samples are all seven figures of n configurations.
 func samples(n int) []*Figure {
 	var phases []PhaseBar
 	var rates []ThroughputBar
@@ -36,6 +36,7 @@ func samples(n int) []*Figure {
 	var points []LoadPoint
 	var uses []UseBar
 	var shares []BreakdownBar
+	var scaling []ScalingBar
 	for i := range n {
 		k := float64(i + 1)
 		name, saturated := sampleNames[i], i%6 == 5
@@ -53,6 +54,7 @@ func samples(n int) []*Figure {
 			AchievedPerS: *around([]float64{1.95, 2.7, 2.8, 2.82}[i/3]+0.02*float64(i%3), 0.05), P50: around(1.5+0.5*float64(i/3*i/3), 0.1), Saturated: i >= 6,
 		})
 		uses = append(uses, UseBar{Name: name, Parts: &UseParts{0.06 * k, 0.1, 0.02, 0.88 - 0.06*k}, Counter: around(0.07*k, 0.02), Saturated: saturated})
+		scaling = append(scaling, ScalingBar{Name: fmt.Sprintf("%d: %s", i+1, name), SpeedUp: around(math.Pow(k, 0.7), 0.1), Ideal: k, Efficiency: around(math.Pow(k, -0.3), 0.04)})
 		shares = append(shares, BreakdownBar{Name: name, Queue: around(0.03*k, 0.01), Prefill: around(0.2, 0.02), Decode: around(0.8-0.03*k, 0.02), Host: around(0.02*k, 0.01), Saturated: saturated})
 	}
 	if n > 3 { // gaps
@@ -81,6 +83,7 @@ func samples(n int) []*Figure {
 		Loads("Latency against throughput", points, 2.5, sampleNotes),
 		Use(words.Title, words, uses, sampleNotes),
 		Breakdown("Where the requests' time went", shares, sampleNotes),
+		Scaling("Speed-up and efficiency", scaling, sampleNotes),
 	}
 }
 

@@ -87,6 +87,17 @@ func TestMarkdownGolden(t *testing.T) {
 			}
 			return rec
 		}()},
+		{"tensor parallel", func() *record.Record {
+			rec := newRecord(t, nil)
+			spread(rec, 2, 1)
+			return rec
+		}()},
+		{"pipeline", func() *record.Record {
+			rec := newRecord(t, nil)
+			spread(rec, 2, 2)
+			rec.Manifest.Info.QueuedBatches = 2
+			return rec
+		}()},
 		{"never opened", &record.Record{Source: record.FromParquet, Manifest: record.Manifest{
 			State: record.Failed, Error: "open engine: no memory\nTraceback: none", Command: "run", Args: []string{"stepbench", "run"},
 			Engine: engine.Config{Model: engine.Model{Name: "a|b"}}, StartUTC: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -99,6 +110,30 @@ func TestMarkdownGolden(t *testing.T) {
 			golden.Check(t, name+".md", []byte(Markdown(tt.rec)))
 			golden.Check(t, name+".txt", []byte(Brief(tt.rec)))
 		})
+	}
+}
+
+// spread makes the run's engine one of several ranks.
+func spread(rec *record.Record, tp, pp int) {
+	m := &rec.Manifest
+	m.Engine.TP, m.Engine.PP = tp, pp
+	for i := range tp * pp {
+		m.Info.Ranks = append(m.Info.Ranks, engine.Rank{Rank: i, TP: i % tp, PP: i / tp, PID: 100 + i, Threads: 2, CPUs: []int{2 * i, 2*i + 1}})
+		m.Ranks = append(m.Ranks, engine.RankUse{Rank: i, CPUNs: int64(i+1) * 5e9, RSSBytes: 2 << 30})
+	}
+}
+
+func TestImbalance(t *testing.T) {
+	for _, tt := range []struct {
+		x    []float64
+		want float64
+	}{{nil, 0}, {[]float64{0, 0}, 0}, {[]float64{3, 3}, 1}, {[]float64{1, 3}, 1.5}} {
+		if got := Imbalance(tt.x); got != tt.want {
+			t.Errorf("imbalance of %v: %g, want %g", tt.x, got, tt.want)
+		}
+	}
+	if got := spans([]int{0, 1, 2, 5, 7, 8}); got != "0-2,5,7-8" {
+		t.Errorf("spans %s", got)
 	}
 }
 

@@ -122,7 +122,8 @@ func (s *session) profile(ctx context.Context, shapes []weighed) (*bottleneck.At
 		b.WallNs, b.BusyNs, b.SumNs = stats.Median(sorted(walls)), stats.Median(sorted(busy)), stats.Median(sorted(sums))
 		b.CollectiveFrac = stats.Median(sorted(collective))
 		cached := sh.prompts*sh.promptTokens + sh.decodes*sh.context
-		b.ReadBytes = micro.ReadBytes(s.e.Config.Model.Shape, info.DType, cached)
+		// Of one rank, as the ceilings are.
+		b.ReadBytes = micro.ReadBytes(s.e.Config.Model.Shape, info.DType, cached) / float64(s.e.Config.Ranks())
 		a.Buckets = append(a.Buckets, b)
 	}
 	if len(a.Buckets) == 0 && a.Problem == "" {

@@ -29,7 +29,7 @@ func config(model string, o EngineOptions) (engine.Config, error) {
 	}
 	return engine.Config{
 		Model: engine.Model{Name: model, Shape: &shape}, DType: o.DType, EnforceEager: o.Eager != nil && *o.Eager,
-		MaxModelLen: o.MaxModelLen, SkipTokenizer: true, Extra: o.Args,
+		MaxModelLen: o.MaxModelLen, Executor: engine.Executor(o.Executor), SkipTokenizer: true, Extra: o.Args,
 	}, nil
 }
 

@@ -57,6 +57,10 @@ type File struct {
 	Concurrency []int     `toml:"concurrency"` // closed loops beside the patterns
 	Parallelism []string  `toml:"parallelism"` // "tp=1", "tp=2,pp=2"
 
+	// CPURanks runs parallelism on a machine without a GPU: ranks are processes
+	// that share its CPU. It shows that a model can be spread, not how it scales.
+	CPURanks bool `toml:"cpu_ranks"`
+
 	Base Base `toml:"base"`
 
 	Engine  EngineOptions             `toml:"engine"` // of all models
@@ -83,6 +87,7 @@ type EngineOptions struct {
 	MaxNumSeqs          int            `toml:"max_num_seqs"`
 	MaxNumBatchedTokens int            `toml:"max_num_batched_tokens"`
 	KVCacheMiB          int64          `toml:"kv_cache_mib"`
+	Executor            string         `toml:"executor"`
 	Args                map[string]any `toml:"args"` // vLLM EngineArgs
 }
 
@@ -210,6 +215,9 @@ func (f *File) fillIn() {
 func (e EngineOptions) over(o EngineOptions) EngineOptions {
 	if e.DType == "" {
 		e.DType = o.DType
+	}
+	if e.Executor == "" {
+		e.Executor = o.Executor
 	}
 	if e.Eager == nil {
 		e.Eager = o.Eager

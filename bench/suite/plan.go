@@ -81,6 +81,9 @@ func (l *layout) add(c choice) error {
 	if c.axis != "base" && c.axis != "cross" {
 		what = c.axis + " " + c.varied
 	}
+	if err := cfg.CheckParallel(); err != nil {
+		return fmt.Errorf("model %s: %w", c.model, err)
+	}
 	if why := l.cannot(c.parallelism, cfg); why != "" {
 		l.out.NotRun = append(l.out.NotRun, NotRun{what, why})
 		return nil
@@ -136,9 +139,11 @@ func (l *layout) config(model string) (engine.Config, error) {
 // cannot says why an engine has no place on the machine; empty if it may have.
 func (l *layout) cannot(p Parallelism, cfg engine.Config) string {
 	switch n := p.Devices(); {
-	case n > 1 && l.machine.GPUs == 0:
-		return fmt.Sprintf("%s needs %d GPUs, this machine has none", p, n)
-	case n > max(1, l.machine.GPUs):
+	case n > 1 && l.machine.GPUs == 0 && !l.file.CPURanks:
+		return fmt.Sprintf("%s needs %d GPUs, this machine has none; cpu_ranks = true in a suite file lets ranks share its CPU", p, n)
+	case cfg.Executor == engine.ExecutorRay: // its devices are elsewhere
+		return ""
+	case l.machine.GPUs > 0 && n > l.machine.GPUs:
 		return fmt.Sprintf("%s needs %d GPUs, this machine has %d", p, n, l.machine.GPUs)
 	}
 	if cfg.Model.Shape == nil || l.machine.MemoryBytes == 0 {
@@ -148,7 +153,11 @@ func (l *layout) cannot(p Parallelism, cfg engine.Config) string {
 	if cfg.DType == "float32" {
 		element = 4
 	}
-	if need := cfg.Model.Shape.Parameters * element / int64(p.Devices()); need > l.machine.MemoryBytes {
+	devices := int64(p.Devices())
+	if l.machine.GPUs == 0 {
+		devices = 1 // ranks share the memory
+	}
+	if need := cfg.Model.Shape.Parameters * element / devices; need > l.machine.MemoryBytes {
 		return fmt.Sprintf("its weights take %.1f GiB a device, a device has %.1f GiB of memory",
 			float64(need)/(1<<30), float64(l.machine.MemoryBytes)/(1<<30))
 	}
@@ -193,7 +202,7 @@ func (l *layout) engine(c choice, cfg engine.Config, source dataset.Source) {
 	name := engineName(c)
 	e := l.out.engine(name)
 	if e == nil {
-		cfg.Extra = withParallelism(cfg.Extra, c.parallelism)
+		cfg.TP, cfg.PP = c.parallelism.TP, c.parallelism.PP
 		l.out.Engines = append(l.out.Engines, Engine{
 			Name: name, Dir: EnginesDir + "/" + fileName(name), Model: c.model, TP: c.parallelism.TP, PP: c.parallelism.PP, Config: cfg,
 		})
@@ -202,20 +211,6 @@ func (l *layout) engine(c choice, cfg engine.Config, source dataset.Source) {
 	if source.Path != "" && source.Kind.Text() {
 		e.Config.SkipTokenizer = false
 	}
-}
-
-func withParallelism(extra map[string]any, p Parallelism) map[string]any {
-	out := map[string]any{}
-	for k, v := range extra {
-		out[k] = v
-	}
-	if p.TP > 1 {
-		out["tensor_parallel_size"] = p.TP
-	}
-	if p.PP > 1 {
-		out["pipeline_parallel_size"] = p.PP
-	}
-	return out
 }
 
 func engineName(c choice) string {

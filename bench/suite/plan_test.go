@@ -34,6 +34,40 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// TestParallelismOnACPU: ranks share it if the suite says so, and the engine gets
+// what it needs for them.
+func TestParallelismOnACPU(t *testing.T) {
+	const text = "name = \"ranks\"\npatterns = [\"offline\"]\nparallelism = [\"tp=1\", \"tp=2\", \"tp=2,pp=2\"]\n"
+	if m := layOut(t, text, Machine{}); len(m.Engines) != 1 || len(m.NotRun) != 2 || !strings.Contains(m.NotRun[0].Why, "cpu_ranks = true") {
+		t.Errorf("without cpu_ranks: %d engines, not run %+v", len(m.Engines), m.NotRun)
+	}
+	m := layOut(t, "cpu_ranks = true\n"+text, Machine{})
+	if len(m.NotRun) > 0 || len(m.Engines) != 3 {
+		t.Fatalf("%d engines, not run %+v", len(m.Engines), m.NotRun)
+	}
+	for i, want := range [][2]int{{1, 1}, {2, 1}, {2, 2}} {
+		if c := m.Engines[i].Config; c.TP != want[0] || c.PP != want[1] || len(c.Extra) > 0 {
+			t.Errorf("engine %s: %+v", m.Engines[i].Name, c)
+		}
+	}
+	// Ranks on a CPU share its memory, devices have their own.
+	const large = "cpu_ranks = true\nname = \"large\"\nmodels = [\"llama-2-13b\"]\npatterns = [\"offline\"]\nparallelism = [\"tp=2\"]\n"
+	if m := layOut(t, large, Machine{MemoryBytes: 20 << 30}); len(m.NotRun) != 1 {
+		t.Errorf("on a CPU of 20 GiB: not run %+v", m.NotRun)
+	}
+	if m := layOut(t, large, Machine{GPUs: 2, MemoryBytes: 20 << 30}); len(m.NotRun) != 0 {
+		t.Errorf("on two GPUs of 20 GiB: not run %+v", m.NotRun)
+	}
+}
+
+// TestRayIsElsewhere: its devices are not this machine's.
+func TestRayIsElsewhere(t *testing.T) {
+	const text = "name = \"ray\"\npatterns = [\"offline\"]\nparallelism = [\"tp=8,pp=2\"]\n[engine]\nexecutor = \"ray\"\n"
+	if m := layOut(t, text, Machine{GPUs: 8}); len(m.NotRun) > 0 || m.Engines[0].Config.Executor != "ray" {
+		t.Errorf("%+v, not run %+v", m.Engines, m.NotRun)
+	}
+}
+
 // TestKeys: at one repeat all points draw from the same keys, at the next from
 // others.
 func TestKeys(t *testing.T) {

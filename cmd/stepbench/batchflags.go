@@ -57,7 +57,7 @@ func batchFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "temperature", Usage: "where a row does not say; 0 is greedy"},
 		&cli.Float64Flag{Name: "top-p", Value: 1, Usage: "where a row does not say"},
 		&cli.Int64Flag{Name: "seed", Usage: "of sampling, where a row does not say", DefaultText: "none"},
-		&cli.StringSliceFlag{Name: "stop", Usage: "`TEXT` that ends an answer, where a row does not say; may repeat"},
+		&cli.StringSliceFlag{Name: "stop", Usage: "`TEXT` that ends an answer, where a row does not say; may repeat", KeepSpace: true},
 		&cli.IntFlag{Name: "n", Value: 1, Usage: "answers to a row, where it does not say"},
 		&cli.IntFlag{Name: "logprobs", Usage: "keep logprobs of the output, with the `K` likeliest tokens", DefaultText: "none"},
 		&cli.IntFlag{Name: "prompt-logprobs", Usage: "keep logprobs of the prompt, with the `K` likeliest tokens", DefaultText: "none"},

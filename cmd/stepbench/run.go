@@ -19,6 +19,7 @@ import (
 	"stepbench/bench/suite"
 	"stepbench/bench/telemetry"
 	"stepbench/bench/workload"
+	"stepbench/build"
 	"stepbench/engine"
 )
 
@@ -43,9 +44,12 @@ Examples:
    stepbench run --model gpt2
    stepbench run --model smollm2-135m-instruct --rate 4 --requests 100 --out results/a
    stepbench run --model ./my-model --pattern burst --burst-size 8 --rate 2
-   stepbench run --model llama-2-7b:2 --rate inf --requests 200 --input-len 512`,
+   stepbench run --model llama-2-7b:2 --rate inf --requests 200 --input-len 512
+   stepbench run --model llama-2-13b --tp 2 --pp 2 --rate inf --requests 200`,
 		Flags: append(slices.Concat(engineFlags(), workloadFlagSet(), kernelFlags()),
 			&cli.StringFlag{Name: "out", Usage: "run `DIRECTORY`, new or empty, or of a suite to go on with", DefaultText: "results/<UTC>-run"},
+			&cli.StringFlag{Name: "variant", Value: engine.Stock, Usage: "kernels that stepbench build made, by `NAME`; in every rank"},
+			variantsFlag(),
 			&cli.Float64Flag{Name: "sample-hz", Value: 10, Usage: "how often to sample devices, CPUs and the worker, `HZ`; 0: only before and after"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "with a SUITE: list its points instead of measuring them"},
 		),
@@ -77,7 +81,12 @@ func runAction(c *cli.Context) error {
 	if cfg.Extra, err = kernelArgs(c, cfg.Extra); err != nil {
 		return exitWith(exitUsage, err)
 	}
-	if err := flags.Validate(limitsOf(cfg)); err != nil {
+	if name := c.String("variant"); name != engine.Stock {
+		if cfg.Variant, err = (build.Store{Dir: c.String(flagVariants)}).Variant(name); err != nil {
+			return exitWith(exitUsage, fmt.Errorf("--variant: %w", err))
+		}
+	}
+	if err := errors.Join(cfg.CheckParallel(), flags.Validate(limitsOf(cfg))); err != nil {
 		return exitWith(exitUsage, err)
 	}
 	if source, err := dataset.ParseSource(flags.Dataset); err == nil && source.Path != "" && source.Kind.Text() {
@@ -112,7 +121,7 @@ func measure(ctx context.Context, c *cli.Context, run *record.Run, flags workloa
 	info := remote.Info()
 	run.Manifest.Info = &info
 	p.stage("engine open after %.1f s: vLLM %s on %s", time.Since(start).Seconds(), info.VLLMVersion, info.Device)
-	devices := openDevices(ctx, info, 1)
+	devices := openDevices(ctx, info, run.Manifest.Engine.Ranks())
 	defer func() {
 		for _, d := range devices {
 			d.Close()
@@ -147,9 +156,11 @@ func execute(ctx context.Context, e *engine.Remote, run *record.Run, flags workl
 		return err
 	}
 	sink := run.Sink()
-	return workload.Run(ctx, e, spec, plan, func(b engine.Batch) error {
-		p.update(b.Progress)
-		return sink(b)
+	return run.WithRanks(ctx, e, func() error {
+		return workload.Run(ctx, e, spec, plan, func(b engine.Batch) error {
+			p.update(b.Progress)
+			return sink(b)
+		})
 	})
 }
 

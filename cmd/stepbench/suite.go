@@ -98,6 +98,7 @@ func thisMachine(c *cli.Context) suite.Machine {
 			return forThisMachine(engine.Config{
 				Model: model, DType: o.DType, EnforceEager: o.Eager != nil && *o.Eager, MaxModelLen: o.MaxModelLen,
 				MaxNumSeqs: o.MaxNumSeqs, MaxNumBatchedTokens: o.MaxNumBatchedTokens, KVCacheBytes: o.KVCacheMiB << 20,
+				Executor: engine.Executor(o.Executor),
 				SkipTokenizer: true, Extra: args,
 			}), nil
 		},
@@ -134,14 +135,19 @@ type suiteProgress struct{ *progress }
 func (p suiteProgress) Stage(format string, args ...any) { p.stage(format, args...) }
 func (p suiteProgress) Update(s engine.Progress)         { p.update(s) }
 
-// openDevices opens what an engine runs on: the device it names, or where it
-// runs on several, all of the machine. Those that cannot be opened are absent.
+// openDevices opens what an engine runs on: the device it names or those of its
+// ranks, or where ranks are not known, all of the machine. Those that cannot be opened are absent.
 func openDevices(ctx context.Context, info engine.Info, count int) []*telemetry.Device {
 	if info.DeviceUUID == "" {
 		return nil
 	}
 	uuids := []string{info.DeviceUUID}
-	if count > 1 {
+	if len(info.Ranks) > 0 {
+		uuids = nil
+		for _, r := range info.Ranks {
+			uuids = append(uuids, r.DeviceUUID)
+		}
+	} else if count > 1 { // ranks on other hosts say nothing
 		uuids = nil
 		listed, _ := telemetry.List(ctx)
 		for _, d := range listed {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stepbench/bench/analysis"
+	"stepbench/bench/bottleneck"
 	"stepbench/bench/record"
 	"stepbench/bench/stats"
 	"stepbench/bench/workload"
@@ -107,7 +108,7 @@ func cpuEngine() analysis.Engine {
 func gpuEngine(model string, tp int) analysis.Engine {
 	e := analysis.Engine{
 		Name:   model,
-		Config: engine.Config{Model: engine.Model{Name: model, Synthetic: true}, MaxNumSeqs: 64, Extra: map[string]any{"tensor_parallel_size": tp}},
+		Config: engine.Config{Model: engine.Model{Name: model, Synthetic: true}, MaxNumSeqs: 64, TP: tp},
 		Info: engine.Info{
 			VLLMVersion: "0.26.0", TorchVersion: "2.11.0+cu130", PythonVersion: "3.12.3", Platform: "cuda", Device: "Example GPU 141GB",
 			DeviceUUID: "GPU-00000000-0000-0000-0000-000000000000", DType: "bfloat16", AttentionBackend: "FLASH_ATTN", GraphMode: "FULL_AND_PIECEWISE",
@@ -118,6 +119,12 @@ func gpuEngine(model string, tp int) analysis.Engine {
 	}
 	if tp > 1 {
 		e.Name = fmt.Sprintf("%s tp=%d", model, tp)
+		b := bottleneck.Bucket{GenReqs: 32, Steps: 48, WallNs: 7.2e6, BusyNs: 6.1e6, SumNs: 6.1e6, CollectiveFrac: 0.08 * float64(tp)}
+		for i := range tp {
+			e.Info.Ranks = append(e.Info.Ranks, engine.Rank{Rank: i, TP: i, PID: 4000 + i, Device: i})
+			b.Ranks = append(b.Ranks, bottleneck.RankTime{Rank: i, OwnNs: 5e6 + 1e5*float64(i), CollectiveNs: 5e5})
+		}
+		e.Profiled = append(e.Profiled, b)
 	}
 	if model != "gpt2" {
 		e.WeightBytes, e.KVBytes = 13_476_831_232/int64(tp), 8192*16*524_288/int64(tp)
@@ -155,11 +162,16 @@ type cell struct {
 
 func (c cell) point(engines []analysis.Engine, index int) analysis.Point {
 	e := engines[index]
-	tp, _ := e.Config.Extra["tensor_parallel_size"].(int)
+	tp := e.Config.TP
 	p := analysis.Point{
 		ID: c.id, Axis: c.axis, Engine: index, Model: e.Config.Model.Name, Dataset: c.dataset, Stand: c.stand,
 		Pattern: c.pattern, RatePerS: c.rate, Concurrency: c.concurrency, TP: max(1, tp), PP: 1, Devices: max(1, tp),
 		Saturation: workload.No,
+	}
+	if tp > 1 {
+		for i := range tp {
+			p.Ranks = append(p.Ranks, analysis.RankUse{Rank: i, Cores: 1 + 0.01*float64(i), RSSBytes: 5 << 30, DeviceUsedBytes: 70 << 30})
+		}
 	}
 	load := fmt.Sprintf("%s %g/s", c.pattern, c.rate)
 	switch {

@@ -67,14 +67,16 @@ func newDocument(a *analysis.Analysis) document {
 		{"datasets", "Datasets", v.datasets(), []string{"phase_comparison", "latency_distribution"}},
 		{"arrivals", "Arrivals", v.arrivals(), []string{"latency_vs_throughput"}},
 		{"models", "Model sizes", v.models(), nil},
-		{"scaling", "GPU counts and scaling", v.scaling(), nil},
+		{"scaling", "GPU counts and scaling", v.scaling(), []string{"scaling_efficiency"}},
 		{"cpu", "CPU utilisation", v.cpu(), []string{"gpu_utilization"}},
 		{"parallelism", "Parallelism", v.parallelism(), nil},
 		{"bottlenecks", "Bottlenecks", v.bottlenecks(), nil},
 		{"not-run", "What was not run", v.notRun(), nil},
 	} {
 		for _, stem := range s.figures {
-			s.blocks = append(s.blocks, picture(figures[stem]))
+			if f := figures[stem]; f != nil {
+				s.blocks = append(s.blocks, picture(f))
+			}
 		}
 		d.Sections = append(d.Sections, section{s.id, s.title, s.blocks})
 	}

@@ -10,14 +10,19 @@ import (
 	"stepbench/bench/figure"
 )
 
-// Figures draws the six figures of a.
+// Figures draws the six figures of a, and a seventh where numbers of devices were
+// compared.
 func Figures(a *analysis.Analysis) []*figure.Figure {
 	v := view{a}
 	notes := v.notes()
-	return []*figure.Figure{
+	out := []*figure.Figure{
 		v.phaseComparison(notes), v.throughputComparison(notes), v.latencyDistribution(notes),
 		v.latencyAgainstThroughput(notes), v.utilisation(notes), v.phaseBreakdown(notes),
 	}
+	if f := v.scalingFigure(notes); f != nil {
+		out = append(out, f)
+	}
+	return out
 }
 
 // notes say what every figure has to: model, device, n, R and window.

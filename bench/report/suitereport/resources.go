@@ -131,17 +131,3 @@ func (v view) componentNames() []struct{ name, head string } {
 	}
 	return out
 }
-
-func (v view) parallelism() []block {
-	t := newTable(columnsOf([]column{textColumn("configuration"), textColumn("load")}, "tensor parallel", "pipeline parallel", "devices", "achieved req/s", "output tok/s", "TPOT ms", "E2E p50")...)
-	varied := false
-	for _, p := range v.axes("parallelism") {
-		varied = varied || p.Devices > 1
-		t.add(say(name(p)), say(load(p)), count(p.TP), count(p.PP), count(p.Devices), rate(p.Achieved, p), rate(p.OutputTokens, p), mean(p, "tpot"), percentile(p, "e2e", "p50"))
-	}
-	blocks := []block{t.block()}
-	if !varied {
-		blocks = append(blocks, text("Not run: every engine was on a single device."))
-	}
-	return blocks
-}

@@ -123,8 +123,8 @@ func TestHostileText(t *testing.T) {
 	if n := strings.Count(page.String(), "<script"); n != 1 {
 		t.Errorf("the page has %d scripts, want its own only", n)
 	}
-	if n := strings.Count(page.String(), "</svg>"); n != 6 {
-		t.Errorf("the page closes %d drawings, want 6", n)
+	if n := strings.Count(page.String(), "</svg>"); n != len(Figures(a)) {
+		t.Errorf("the page closes %d drawings, want %d", n, len(Figures(a)))
 	}
 	for _, bad := range []string{"\u202e", "\x1b", "\xff"} {
 		if strings.Contains(page.String(), bad) {

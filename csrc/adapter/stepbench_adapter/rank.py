@@ -68,6 +68,11 @@ class Rank:
     def stepbench_variant_calls(self):
         return LOADED.calls() if LOADED else {}
 
+    def stepbench_ceilings(self, dtype):
+        from . import ceilings
+
+        return ceilings.measure(self.device.type, dtype)
+
     def stepbench_profile_start(self):
         self.stepbench_profiler = Profiler(self.device.type)
         self.stepbench_profiler.start()

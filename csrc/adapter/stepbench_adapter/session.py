@@ -108,8 +108,8 @@ def open_session(text):
 
 
 def fewest(calls):
-    """Of several ranks' counts by op, the least of each."""
-    return {op: min(c.get(op, 0) for c in calls) for op in calls[0]}
+    """Of several ranks' numbers by name, the least of each."""
+    return {name: min(c.get(name, 0) for c in calls) for name in calls[0]}
 
 
 class Session:
@@ -261,6 +261,8 @@ class Session:
     def do_ceilings(self, args):
         from . import ceilings
 
+        if self.ranks:
+            return fewest(self.ranks.ask("ceilings", args["dtype"]))
         return ceilings.measure(describe.platform_name(), args["dtype"])
 
     def do_threads(self, _):
