@@ -11,6 +11,7 @@ import (
 // Listed is a device as NVML lists it. CUDA_VISIBLE_DEVICES does not act on it.
 type Listed struct {
 	UUID        string
+	Name        string
 	MemoryBytes int64
 }
 
@@ -63,7 +64,8 @@ func list(lib nvml.Interface) ([]Listed, error) {
 			errs = append(errs, fmt.Errorf("device %d: UUID: %v, memory: %v", i, ret1, ret2))
 			continue
 		}
-		out = append(out, Listed{uuid, int64(memory.Total)})
+		name, _ := d.GetName() // empty if it has none
+		out = append(out, Listed{uuid, name, int64(memory.Total)})
 	}
 	return out, errors.Join(errs...)
 }

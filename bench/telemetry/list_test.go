@@ -14,6 +14,7 @@ func TestList(t *testing.T) {
 	device := func(uuid string, ret nvml.Return) nvml.Device {
 		return &mock.Device{
 			GetUUIDFunc:       func() (string, nvml.Return) { return uuid, ret },
+			GetNameFunc:       func() (string, nvml.Return) { return "NVIDIA H200", nvml.SUCCESS },
 			GetMemoryInfoFunc: func() (nvml.Memory, nvml.Return) { return nvml.Memory{Total: 80 << 30}, nvml.SUCCESS },
 		}
 	}
@@ -25,9 +26,9 @@ func TestList(t *testing.T) {
 		wantErr string
 	}{
 		{"two", nvml.SUCCESS, []nvml.Device{device("GPU-1", nvml.SUCCESS), device("GPU-2", nvml.SUCCESS)},
-			[]Listed{{"GPU-1", 80 << 30}, {"GPU-2", 80 << 30}}, ""},
+			[]Listed{{"GPU-1", "NVIDIA H200", 80 << 30}, {"GPU-2", "NVIDIA H200", 80 << 30}}, ""},
 		{"one is lost", nvml.SUCCESS, []nvml.Device{device("", nvml.ERROR_GPU_IS_LOST), device("GPU-2", nvml.SUCCESS)},
-			[]Listed{{"GPU-2", 80 << 30}}, "device 0"},
+			[]Listed{{"GPU-2", "NVIDIA H200", 80 << 30}}, "device 0"},
 		{"no driver", nvml.ERROR_LIBRARY_NOT_FOUND, nil, nil, ErrNoDevice.Error()},
 	}
 	for _, tt := range tests {

@@ -28,7 +28,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
 		DisableSliceFlagSeparator: true, // values such as 1,8,32 are ours to parse
-		Commands:                  []*cli.Command{doctorCommand(), runCommand(), stepsCommand(), buildCommand(), abCommand(), batchCommand(), datasetCommand(), reportCommand(), compareCommand(), probeCommand(), workerCommand()},
+		Commands:                  []*cli.Command{doctorCommand(), runCommand(), stepsCommand(), buildCommand(), abCommand(), batchCommand(), planCommand(), datasetCommand(), reportCommand(), compareCommand(), probeCommand(), workerCommand()},
 		OnUsageError:              usageError,
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
