@@ -15,8 +15,8 @@ import (
 
 // shapes of the models that tests name; others do not resolve.
 var shapesByName = map[string]engine.ModelShape{
-	"gpt2":        {Layers: 12, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64, Vocab: 50257, MaxPositions: 1024, Parameters: 124_439_808},
-	"gpt2:2":      {Layers: 2, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64, Vocab: 50257, MaxPositions: 1024, Parameters: 53_500_000},
+	"gpt2":        {Architecture: "GPT2LMHeadModel", Layers: 12, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64, Vocab: 50257, MaxPositions: 1024, Parameters: 124_439_808},
+	"gpt2:2":      {Architecture: "GPT2LMHeadModel", Layers: 2, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64, Vocab: 50257, MaxPositions: 1024, Parameters: 53_500_000},
 	"llama-2-7b":  {Layers: 32, Hidden: 4096, Intermediate: 11008, Heads: 32, KVHeads: 32, HeadDim: 128, Vocab: 32000, MaxPositions: 4096, Parameters: 6_738_415_616},
 	"llama-2-13b": {Layers: 40, Hidden: 5120, Intermediate: 13824, Heads: 40, KVHeads: 40, HeadDim: 128, Vocab: 32000, MaxPositions: 4096, Parameters: 13_015_864_320},
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"stepbench/bench/arrival"
+	"stepbench/bench/capacity"
 	"stepbench/bench/dataset"
 	"stepbench/bench/record"
 	"stepbench/bench/workload"
@@ -146,18 +147,19 @@ func (l *layout) cannot(p Parallelism, cfg engine.Config) string {
 	case l.machine.GPUs > 0 && n > l.machine.GPUs:
 		return fmt.Sprintf("%s needs %d GPUs, this machine has %d", p, n, l.machine.GPUs)
 	}
-	if cfg.Model.Shape == nil || l.machine.MemoryBytes == 0 {
+	shape, spread := cfg.Model.Shape, capacity.Layout{TP: p.TP, PP: p.PP}
+	if shape == nil {
 		return ""
 	}
-	element := int64(2)
-	if cfg.DType == "float32" {
-		element = 4
+	if why := spread.Refused(shape); why != "" {
+		return fmt.Sprintf("vLLM refuses %s: %s", p, why)
 	}
-	devices := int64(p.Devices())
 	if l.machine.GPUs == 0 {
-		devices = 1 // ranks share the memory
+		spread = capacity.Layout{TP: 1, PP: 1} // ranks share the memory
 	}
-	if need := cfg.Model.Shape.Parameters * element / devices; need > l.machine.MemoryBytes {
+	element, known := capacity.Element(cfg.DType)
+	need := spread.WeightBytes(shape, element)
+	if known && l.machine.MemoryBytes > 0 && need > l.machine.MemoryBytes {
 		return fmt.Sprintf("its weights take %.1f GiB a device, a device has %.1f GiB of memory",
 			float64(need)/(1<<30), float64(l.machine.MemoryBytes)/(1<<30))
 	}

@@ -146,3 +146,12 @@ func TestNewManifest_Errors(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedByVLLM: a layout that vLLM would refuse is told before its engine
+// opens.
+func TestRefusedByVLLM(t *testing.T) {
+	m := layOut(t, small+"parallelism = [\"tp=5\"]\n", Machine{GPUs: 8})
+	if len(m.NotRun) == 0 || !strings.Contains(m.NotRun[0].Why, "must be divisible by tensor parallel size (5)") {
+		t.Errorf("not run %+v", m.NotRun)
+	}
+}
