@@ -20,10 +20,7 @@ import (
 )
 
 // rayNode is a node of a cluster on this machine.
-type rayNode struct {
-	cmd  *exec.Cmd
-	said bytes.Buffer
-}
+type rayNode struct{ cmd *exec.Cmd }
 
 // startRayNode starts a node of one CPU and waits until it is up.
 func startRayNode(t *testing.T, args ...string) *rayNode {
