@@ -75,7 +75,7 @@ func TestDivide(t *testing.T) {
 	}
 	type node map[string]float64
 	cpu, gpu := node{"CPU": 16}, node{"CPU": 64, "GPU": 8}
-	two, half := 2, 0.5
+	two, half := 2.0, 0.5
 	tests := []struct {
 		name  string
 		job   Job
