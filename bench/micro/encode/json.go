@@ -58,6 +58,9 @@ type engineKeys struct {
 	KVBlocks         int    `json:"kv_blocks"`
 	KVBlockSize      int    `json:"kv_block_size"`
 	PrefixCaching    bool   `json:"prefix_caching"`
+
+	GPUMemoryUtilization float64       `json:"gpu_memory_utilization,omitempty"`
+	Memory               engine.Memory `json:"memory,omitzero"` // of a single rank
 }
 
 func newEngineKeys(i engine.Info) engineKeys {
@@ -66,6 +69,7 @@ func newEngineKeys(i engine.Info) engineKeys {
 		HostMode: string(i.HostMode), DType: i.DType, AttentionBackend: i.AttentionBackend, GraphMode: i.GraphMode,
 		MaxModelLen: i.MaxModelLen, MaxNumSeqs: i.MaxNumSeqs, MaxBatchedTokens: i.MaxNumBatchedTokens,
 		MaxGraphTokens: i.MaxGraphTokens, KVBlocks: i.KVBlocks, KVBlockSize: i.KVBlockSize, PrefixCaching: i.PrefixCaching,
+		GPUMemoryUtilization: i.GPUMemoryUtilization, Memory: i.Memory,
 	}
 }
 
