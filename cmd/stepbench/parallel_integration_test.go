@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"stepbench/bench/analysis"
 	"stepbench/bench/micro"
 	"stepbench/build"
 	"stepbench/engine"
@@ -236,6 +237,9 @@ func collectives(t *testing.T, e *engine.Remote) {
 	if len(profiles) != 1 || len(profiles[0].Ranks) != len(e.Info().Ranks) {
 		t.Fatalf("profiles %+v", profiles)
 	}
+	for _, row := range profiles[0].Rows[:min(6, len(profiles[0].Rows))] {
+		t.Logf("%s: %d calls, %d µs", row.Name, row.Calls, row.SelfNs/1e3)
+	}
 	for _, r := range profiles[0].Ranks {
 		t.Logf("rank %d: ops %d µs, of which collectives %d µs, of %d µs", r.Rank, r.SumNs/1e3, r.CollectiveNs/1e3, wall/1e3)
 		if r.CollectiveNs <= 0 || r.CollectiveNs >= r.SumNs {
@@ -422,5 +426,61 @@ func nothingLeft(t *testing.T, tag string, pids []int) {
 	}
 	if files := left(tag); len(files) > 0 {
 		t.Errorf("left: %v", files)
+	}
+}
+
+// The example suite measures every spread, and its report says what each rank did,
+// how much of a step it communicated, and how spreading scales.
+func TestParallelSuite(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "suite")
+	cmd := exec.Command(buildStepbench(t), "run", "../../docs/suites/parallel-cpu.toml", "--out", dir)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := analysis.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Points) != 4 || len(a.NotRun) != 0 {
+		t.Fatalf("%d points, not run %+v", len(a.Points), a.NotRun)
+	}
+	for i := range a.Points {
+		p := &a.Points[i]
+		e := &a.Engines[p.Engine]
+		if p.Problem != "" || p.OutputTokens == nil {
+			t.Errorf("%s: %s", p.ID, p.Problem)
+		}
+		if n := len(p.Ranks); p.Devices > 1 && n != p.Devices || p.Devices == 1 && n != 0 {
+			t.Errorf("%s: %d ranks", p.ID, n)
+		}
+		if steps := len(p.Steps) > 0; steps != (p.PP == 1) {
+			t.Errorf("%s: figures of steps are there: %v", p.ID, steps)
+		}
+		shared := false
+		for _, b := range e.Profiled {
+			shared = shared || b.CollectiveFrac > 0 && b.CollectiveFrac < 1
+		}
+		if shared != (p.TP == 2 && p.PP == 1) {
+			t.Errorf("%s: the share of communication is known: %v (%+v)", p.ID, shared, e.Profiled)
+		}
+	}
+	if len(a.Scaling) != 6 {
+		t.Errorf("scaling %+v", a.Scaling)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "report.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"### Communication", "### Ranks", "scaling_efficiency.png", "with pipeline parallelism a call of LLMEngine.step is no step"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the report lacks %q", want)
+		}
+	}
+	for _, name := range []string{"scaling_efficiency.png", "scaling_efficiency.svg"} {
+		if info, err := os.Stat(filepath.Join(dir, "figures", name)); err != nil || info.Size() == 0 {
+			t.Errorf("figure %s: %v", name, err)
+		}
 	}
 }

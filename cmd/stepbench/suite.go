@@ -98,8 +98,7 @@ func thisMachine(c *cli.Context) suite.Machine {
 			return forThisMachine(engine.Config{
 				Model: model, DType: o.DType, EnforceEager: o.Eager != nil && *o.Eager, MaxModelLen: o.MaxModelLen,
 				MaxNumSeqs: o.MaxNumSeqs, MaxNumBatchedTokens: o.MaxNumBatchedTokens, KVCacheBytes: o.KVCacheMiB << 20,
-				Executor: engine.Executor(o.Executor),
-				SkipTokenizer: true, Extra: args,
+				Executor: engine.Executor(o.Executor), SkipTokenizer: true, Extra: args,
 			}), nil
 		},
 	}
@@ -136,7 +135,8 @@ func (p suiteProgress) Stage(format string, args ...any) { p.stage(format, args.
 func (p suiteProgress) Update(s engine.Progress)         { p.update(s) }
 
 // openDevices opens what an engine runs on: the device it names or those of its
-// ranks, or where ranks are not known, all of the machine. Those that cannot be opened are absent.
+// ranks, or where ranks are not known, all of the machine. Those that cannot be
+// opened are absent.
 func openDevices(ctx context.Context, info engine.Info, count int) []*telemetry.Device {
 	if info.DeviceUUID == "" {
 		return nil
