@@ -9,15 +9,17 @@ import (
 // Plan is what each layout of a model on so many devices is estimated to give.
 type Plan struct {
 	// Kind is always "estimate": nothing in it was measured there.
-	Kind    string  `json:"kind"`
-	Model   string  `json:"model"`
-	DType   string  `json:"dtype"`
-	GPUs    int     `json:"gpus"`
-	Device  Device  `json:"device"`
-	Link    Link    `json:"link"`
-	Limits  Limits  `json:"limits"`
-	From    string  `json:"expected_from,omitempty"` // file of measured steps
-	FromOn  string  `json:"expected_from_device,omitempty"`
+	Kind   string `json:"kind"`
+	Model  string `json:"model"`
+	DType  string `json:"dtype"`
+	GPUs   int    `json:"gpus"`
+	Device Device `json:"device"`
+	Link   Link   `json:"link"`
+	Limits Limits `json:"limits"`
+	From   string `json:"expected_from,omitempty"` // file of measured steps
+	FromOn string `json:"expected_from_device,omitempty"`
+	// Across says that the steps are of other models alone.
+	Across  bool    `json:"expected_across_models,omitempty"`
 	Options []Entry `json:"layouts"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"stepbench/internal/markdown"
@@ -97,5 +98,11 @@ func (p *Plan) notes() string {
 	}
 	fmt.Fprintf(&b, "Expected: kernels as fitted to the steps in %s, measured on one %s, from the best to the worst fit;\n"+
 		"the host's part as measured there, near the same number of tokens.\n", p.From, p.FromOn)
+	if p.Across {
+		b.WriteString("Those are steps of another model: such ranges are often missed, by half in places (BENCHMARKS.md).\n")
+	}
+	if slices.ContainsFunc(p.Options, func(e Entry) bool { return e.Devices() > 1 }) {
+		b.WriteString("Ranges of several devices have not been compared with any measurement.\n")
+	}
 	return b.String()
 }

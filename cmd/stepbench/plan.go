@@ -41,7 +41,7 @@ Examples:
 			&cli.Float64Flag{Name: "tflops", Usage: "peak dense `TFLOP/S` in 16 bits", DefaultText: "the datasheet's"},
 			&cli.StringFlag{Name: "link-gb-s", Usage: "between devices: " + strings.Join(capacity.LinkNames(), ", ") + ", or GB/s in one direction", DefaultText: "the device's usual, else pcie4"},
 			&cli.Float64Flag{Name: "link-us", Usage: "`µS` that starting a collective takes", DefaultText: "none counted"},
-			&cli.StringFlag{Name: "measured", Usage: "`FILE` of steps measured on one device, of any model here known"},
+			&cli.StringFlag{Name: "measured", Usage: "`FILE` of steps measured on one device in 16 bits, best of the same model"},
 			&cli.StringFlag{Name: "measured-device", Usage: "on which --measured was measured", DefaultText: "--device"},
 			&cli.StringFlag{Name: "dtype", Usage: "weights, activations and KV cache: bfloat16, float16, float32", DefaultText: "16 bits"},
 			&cli.StringFlag{Name: "context", Usage: "`TOKENS` of a sequence, output included", DefaultText: "2k, less if the model has fewer positions"},
@@ -55,6 +55,10 @@ Examples:
 		Action:       planAction,
 	}
 }
+
+// measuredElement is the bytes of an element in steps measured on a GPU; their
+// lines do not say.
+const measuredElement = 2
 
 // maxPlannedGPUs bounds the layouts.
 const maxPlannedGPUs = 64
@@ -203,5 +207,7 @@ func measured(c *cli.Context, file string, plan *capacity.Plan) (*capacity.Measu
 		}
 		shapes[name] = model.Shape
 	}
-	return capacity.NewMeasured(cells, device, plan.Limits.ElementBytes, shapes)
+	_, same := shapes[plan.Model]
+	plan.Across = !same
+	return capacity.NewMeasured(cells, device, measuredElement, shapes)
 }

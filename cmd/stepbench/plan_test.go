@@ -17,6 +17,7 @@ func TestPlan(t *testing.T) {
 		args []string
 	}{
 		{"plan-h200.md", []string{"--model", "llama-2-7b", "--gpus", "4", "--device", "h200", "--measured", steps}},
+		{"plan-across.md", []string{"--model", "llama-2-13b", "--device", "a100-40g", "--measured", steps, "--measured-device", "h200", "--batch", "8"}},
 		{"plan-refused.md", []string{"--model", "smollm2-135m", "--gpus", "2", "--device", "a100-40g", "--link-gb-s", "pcie5", "--batch", "8"}},
 		{"plan-does-not-fit.json", []string{"--model", "llama-2-13b", "--gpus", "2", "--device", "24GiB", "-o", "json"}},
 	}
