@@ -42,7 +42,8 @@ func TestBatchRefuses(t *testing.T) {
 	write(t, in, `{"prompt":"a"}`+"\n")
 	write(t, bad, `{"prompt":"a"}`+"\n"+`{"prompt":3}`+"\n")
 	write(t, filepath.Join(other, "notes.txt"), "mine")
-	out := filepath.Join(dir, "out")
+	out, done := filepath.Join(dir, "out"), filepath.Join(dir, "done")
+	answered(t, done, nil, 1)
 	// strict has a metric look at a row that it can score and at one that it cannot.
 	strict := func(metric, good, bad string) []string {
 		refs := filepath.Join(t.TempDir(), "refs.jsonl")
@@ -71,6 +72,8 @@ func TestBatchRefuses(t *testing.T) {
 		{"Ray and a shard", []string{"--model", model, "--ray", "auto", "--shard", "0/2", in, out}, "--shard and --ray"},
 		{"Ray and standard input", []string{"--model", model, "--ray", "auto", "-", out}, "--ray: standard input is not on the nodes"},
 		{"Ray without a cluster", []string{"--model", model, "--ray", "local", in, out}, "--ray \"local\""},
+		{"Ray into another run", []string{"--model", model, "--ray", "auto", in, done}, "was begun without --ray"},
+		{"Ray into something else", []string{"--model", model, "--ray", "auto", in, other}, "holds notes.txt"},
 		{"negative shards", []string{"--model", model, "--ray", "auto", "--shards=-1", in, out}, "--shards -1 is negative"},
 		{"variant", []string{"--model", model, "--variant", "mine", "--variants", dir, in, out}, "--variant"},
 		{"changed alone", []string{"--model", model, "--changed", "x.csv", in, out}, "--changed needs --compare"},

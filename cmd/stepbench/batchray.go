@@ -76,9 +76,13 @@ func checkRay(c *cli.Context, job *batchJob) error {
 // batchOnRay has a cluster answer the shards, and merges them to one result.
 func batchOnRay(ctx context.Context, c *cli.Context, job *batchJob, log io.Writer) error {
 	folder := filepath.Clean(job.out) + ".shards"
-	shards, err := earlierShards(folder)
-	if err != nil {
+	shards, err1 := earlierShards(folder)
+	merged, _, err2 := earlier(job.out)
+	if err := errors.Join(err1, err2); err != nil {
 		return exitWith(exitUsage, err)
+	}
+	if merged && shards == 0 {
+		return exitWith(exitUsage, fmt.Errorf("%s holds a batch that was begun without --ray: give another output directory", job.out))
 	}
 	if wanted := c.Int("shards"); shards == 0 {
 		shards = wanted
@@ -102,8 +106,8 @@ func batchOnRay(ctx context.Context, c *cli.Context, job *batchJob, log io.Write
 	} else if err != nil {
 		return err
 	}
-	if output.Exists(job.out) {
-		return nil // of an earlier start, whose shards have just been checked
+	if merged {
+		return nil // by an earlier start, whose shards have just been checked
 	}
 	var dirs []string
 	for i := range shards {
