@@ -42,7 +42,7 @@ func batchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "shard", Usage: "answer rows `I/N` of the input alone, I from 0, or auto for what a scheduler says"},
 		&cli.BoolFlag{Name: "strict", Usage: "stop before the engine starts if a row cannot run or, for a metric, lacks a reference it can use"},
 
-		&cli.DurationFlag{Name: "lock-wait", Usage: "for another process that writes to OUT to end"},
+		&cli.DurationFlag{Name: "lock-wait", Usage: "wait `TIME` for another process that writes to OUT"},
 		&cli.BoolFlag{Name: flagEndWithStdin, Hidden: true},
 
 		&cli.StringFlag{Name: "output-format", Value: string(output.Parquet), Usage: "parquet, jsonl, openai"},
