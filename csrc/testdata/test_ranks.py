@@ -111,6 +111,13 @@ class Together(unittest.TestCase):
         ):
             r.guard(step)()
 
+    def test_an_orderly_end_is_no_death(self):
+        e = executor()
+        r = ranks.of(e)
+        r.end()
+        self.assertEqual([p.exitcode for p in r.processes], [-9, -9])
+        self.assertEqual(r.died, "")
+
     def test_the_least_calls_count(self):
         self.assertEqual(session.fewest([{"a": 3, "b": 2}, {"a": 4, "b": 0}]), {"a": 3, "b": 0})
 

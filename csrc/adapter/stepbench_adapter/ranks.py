@@ -79,6 +79,15 @@ class Ranks:
 
         return guarded
 
+    def end(self):
+        """Ends all ranks at once. They hold nothing that must be saved, and vLLM's own
+        way takes six seconds and more: it first waits for ranks to go by themselves."""
+        self.executor.shutting_down = True
+        for p in self.processes:
+            p.kill()
+        for p in self.processes:
+            p.join()
+
     def watch(self):
         """Ends all ranks when one has ended: the others wait for it, in collectives
         that nothing else interrupts."""
@@ -95,4 +104,6 @@ class Ranks:
 
 
 def how(code):
+    if code is None:  # another thread has just learned it
+        return "ended"
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

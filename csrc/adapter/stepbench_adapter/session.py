@@ -274,8 +274,11 @@ class Session:
         import atexit
         import logging
 
-        self.engine.engine_core.shutdown()
-        atexit._run_exitfuncs()
+        if self.ranks:
+            self.ranks.end()  # what runs at exit would ask them once more
+        else:
+            self.engine.engine_core.shutdown()
+            atexit._run_exitfuncs()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
