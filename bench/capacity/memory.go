@@ -53,19 +53,24 @@ type Memory struct {
 func (l Layout) Memory(s *engine.ModelShape, d Device, lim Limits) Memory {
 	var least Memory
 	for stage := range l.PP {
-		m := Memory{Stage: stage, RequestedBytes: int64(float64(d.MemoryBytes) * lim.Utilization), NonTorchBytes: nonTorchBytes}
-		m.WeightBytes = l.Weights(s, stage).Total() * int64(lim.ElementBytes)
-		m.ActivationBytes = l.activations(s, stage == l.PP-1, lim)
-		m.KVBytes = m.RequestedBytes - m.WeightBytes - m.ActivationBytes - m.NonTorchBytes
-		m.KVBytesPerToken = 2 * int64(l.StageLayers(s.Layers)[stage]) * int64(l.kvHeads(s)) * int64(s.HeadDim) * int64(lim.ElementBytes)
-		m.KVTokens = max(0, m.KVBytes) / (m.KVBytesPerToken * BlockTokens) * BlockTokens
-		if stage == 0 || m.KVTokens < least.KVTokens {
+		if m := l.stage(s, d, lim, stage); stage == 0 || m.KVTokens < least.KVTokens {
 			least = m
 		}
 	}
 	blocks := (int64(lim.ContextTokens) + BlockTokens - 1) / BlockTokens
 	least.Sequences = least.KVTokens / BlockTokens / blocks
 	return least
+}
+
+// stage is the estimate for the ranks of one stage, without Sequences.
+func (l Layout) stage(s *engine.ModelShape, d Device, lim Limits, stage int) Memory {
+	m := Memory{Stage: stage, RequestedBytes: int64(float64(d.MemoryBytes) * lim.Utilization), NonTorchBytes: nonTorchBytes}
+	m.WeightBytes = l.Weights(s, stage).Total() * int64(lim.ElementBytes)
+	m.ActivationBytes = l.activations(s, stage == l.PP-1, lim)
+	m.KVBytes = m.RequestedBytes - m.WeightBytes - m.ActivationBytes - m.NonTorchBytes
+	m.KVBytesPerToken = 2 * int64(l.StageLayers(s.Layers)[stage]) * int64(l.kvHeads(s)) * int64(s.HeadDim) * int64(lim.ElementBytes)
+	m.KVTokens = max(0, m.KVBytes) / (m.KVBytesPerToken * BlockTokens) * BlockTokens
+	return m
 }
 
 // activations is the peak of a forward pass of MaxBatchedTokens, in an MLP: the
