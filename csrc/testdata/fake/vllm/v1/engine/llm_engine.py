@@ -204,7 +204,9 @@ class LLMEngine:
         self.model_len = args.get("max_model_len", 4096)
         self.vllm_config = Bag(
             model_config=Bag(dtype="float32", max_model_len=self.model_len, get_vocab_size=lambda: VOCAB),
-            cache_config=Bag(num_gpu_blocks=8, block_size=16, enable_prefix_caching=False),
+            cache_config=Bag(
+                num_gpu_blocks=8, block_size=16, enable_prefix_caching=False, gpu_memory_utilization=0.92
+            ),
             scheduler_config=Bag(max_num_seqs=seqs, max_num_batched_tokens=tokens, async_scheduling=False),
             compilation_config=Bag(
                 cudagraph_mode=Bag(name="FULL" if sizes else "NONE"),
