@@ -19,6 +19,7 @@ import (
 
 	"stepbench/bench/analysis"
 	"stepbench/bench/micro"
+	"stepbench/bench/record"
 	"stepbench/build"
 	"stepbench/engine"
 )
@@ -483,5 +484,29 @@ func TestParallelSuite(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(dir, "figures", name)); err != nil || info.Size() == 0 {
 			t.Errorf("figure %s: %v", name, err)
 		}
+	}
+}
+
+// A rank that hangs is found by the worker's silence, and ends the run with what
+// was measured until then.
+func TestParallelHungRank(t *testing.T) {
+	model := tinyLlama(t)
+	s := begin(t, nil, "--model", model.Path, "--tp", "2", "--dtype", "float32", "--max-model-len", "256", "--rate", "20",
+		"--requests", "4000", "--output-len", "32", "--step-timeout", "8s")
+	waitFamily(t, s)
+	s.worker(t)
+	f := familyOf(s.cmd.Process.Pid)
+	if err := syscall.Kill(f.ranks[0], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if code := s.wait(t); code != exitInternal {
+		t.Errorf("exit code %d, want %d", code, exitInternal)
+	}
+	if text := s.stderr.String(); !strings.Contains(text, "gave no sign for 8s and was killed during run") || !strings.Contains(text, "(Worker") {
+		t.Error("the error names neither the hang nor the ranks' last lines")
+	}
+	nothingLeft(t, f.tag, append([]int{f.parent, f.worker}, f.all...))
+	if rec := opened(t, s.dir); rec.Manifest.State != record.Failed || len(rec.Requests) == 0 {
+		t.Errorf("state %s with %d requests", rec.Manifest.State, len(rec.Requests))
 	}
 }
