@@ -34,7 +34,7 @@ Examples:
    stepbench plan --model ./my-model --gpus 8 --device 80GiB -o json
    stepbench plan --model llama-2-7b --gpus 2 --link-gb-s pcie5          # on this machine's GPUs`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "preset (" + strings.Join(preset.Names(), ", ") + ", or NAME:N for N layers) or model folder", Required: true},
+			&cli.StringFlag{Name: "model", Usage: "preset (" + strings.Join(preset.Names(), ", ") + ", or NAME:N for N layers) or model folder"},
 			&cli.IntFlag{Name: "gpus", Value: 1, Usage: "devices to spread over, at most 64"},
 			&cli.StringFlag{Name: "device", Usage: strings.Join(capacity.DeviceNames(), ", ") + ", or its memory as 80GiB or in bytes", DefaultText: "this machine's GPU"},
 			&cli.Float64Flag{Name: "bandwidth-gb-s", Usage: "peak `GB/S` of the device's memory", DefaultText: "the datasheet's"},

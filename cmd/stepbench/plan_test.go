@@ -47,6 +47,7 @@ func TestPlanRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
+		{[]string{"--model", ""}, "no model given"},
 		{[]string{"--model", "lama-2-7b"}, "did you mean"},
 		{[]string{"--model", "org/name"}, "not known here"},
 		{[]string{"--device", "h300"}, "choose one of h200"},
