@@ -133,6 +133,11 @@ type Device struct {
 	Idle *IdleCheck
 	// BubbleFrac is 1-U/wall within 0..1, the idle share.
 	BubbleFrac float64
+	// CollectiveFrac is the largest share of step time, over ranks, in which a rank
+	// exchanged data, under the profiler; Ranks are the times of each. None in one
+	// process.
+	CollectiveFrac float64
+	Ranks          []RankTime
 	// ProfilerRatio is the median wall under the profiler over that without.
 	ProfilerRatio float64
 	// Samples are the bursts' own values, in the order they ran.
@@ -171,6 +176,13 @@ func (m *measured) device(wallNs float64) *Device {
 		d.BusyNs += b.busyNs * float64(b.steps)
 		d.SumNs += b.sumNs * float64(b.steps)
 		d.GapNs += b.gapNs * float64(b.steps)
+		for i, r := range b.ranks {
+			if i == len(d.Ranks) {
+				d.Ranks = append(d.Ranks, RankTime{Rank: r.Rank})
+			}
+			d.Ranks[i].OwnNs += r.OwnNs
+			d.Ranks[i].CollectiveNs += r.CollectiveNs
+		}
 		d.Samples = append(d.Samples, DeviceSample{b.steps, b.busyNs, b.sumNs, b.gapNs})
 		walls = append(walls, b.walls...)
 		for _, row := range b.rows {
@@ -195,6 +207,10 @@ func (m *measured) device(wallNs float64) *Device {
 	d.IdleNs = wallNs - d.BusyNs
 	d.BubbleFrac = min(1, max(0, d.IdleNs/wallNs))
 	d.WallNs = stats.Mean(walls)
+	for i := range d.Ranks {
+		d.Ranks[i].OwnNs, d.Ranks[i].CollectiveNs = d.Ranks[i].OwnNs/n, d.Ranks[i].CollectiveNs/n
+		d.CollectiveFrac = max(d.CollectiveFrac, d.Ranks[i].CollectiveNs/d.WallNs)
+	}
 	slices.Sort(walls)
 	d.ProfilerRatio = stats.Median(walls) / wallNs
 	return d

@@ -115,7 +115,10 @@ type device struct {
 	GapUs         float64 `json:"gap_profiled_us"`
 	IdleFrac      float64 `json:"idle_frac"`
 	ProfilerRatio float64 `json:"profiler_ratio"`
-	Rows          []top   `json:"rows"`
+	// CollectiveFrac and Ranks are of a model that is spread over processes.
+	CollectiveFrac float64          `json:"collective_frac,omitempty"`
+	Ranks          []micro.RankTime `json:"ranks,omitempty"`
+	Rows           []top            `json:"rows"`
 }
 
 type roofline struct {
@@ -178,7 +181,7 @@ func newFullCell(res *micro.Results, c *micro.CellResult) fullCell {
 		f.Device = &device{
 			Unit: d.Unit, Bursts: d.Bursts, Steps: d.Steps, DroppedBursts: d.Dropped,
 			BusyUs: us(d.BusyNs), SumUs: us(d.SumNs), IdleUs: us(d.IdleNs), GapUs: us(d.GapNs),
-			IdleFrac: round(d.BubbleFrac, 5), ProfilerRatio: round(d.ProfilerRatio, 5), Rows: tops(d.Rows),
+			IdleFrac: round(d.BubbleFrac, 5), ProfilerRatio: round(d.ProfilerRatio, 5), CollectiveFrac: round(d.CollectiveFrac, 5), Ranks: d.Ranks, Rows: tops(d.Rows),
 		}
 	}
 	if r := c.Roofline; r != nil {

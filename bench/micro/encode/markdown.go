@@ -56,12 +56,13 @@ type mdColumn struct {
 
 func cellTable(b *bytes.Buffer, res *micro.Results, all []row) {
 	all = all[:len(res.Cells)]
-	var chunks, devices, checked, modes, rates, shares, shapes bool
+	var chunks, devices, spread, checked, modes, rates, shares, shapes bool
 	for i, r := range all {
 		c := &res.Cells[i]
 		chunks = chunks || r.Chunk > 0
 		shapes = shapes || !c.Cell.Axes().Exact
 		devices = devices || c.Device != nil
+		spread = spread || c.Device != nil && len(c.Device.Ranks) > 0
 		checked = checked || c.Device != nil && c.Device.Idle != nil
 		modes = modes || c.GraphMode != "" && c.GraphMode != engine.GraphNone.String()
 		rates = rates || c.Roofline != nil
@@ -121,6 +122,12 @@ func cellTable(b *bytes.Buffer, res *micro.Results, all []row) {
 		{"idle %", false, devices, func(i int) string {
 			if d := res.Cells[i].Device; d != nil {
 				return fmt.Sprintf("%.1f", 100*d.BubbleFrac)
+			}
+			return "-"
+		}},
+		{"communication %", false, spread, func(i int) string {
+			if d := res.Cells[i].Device; d != nil {
+				return fmt.Sprintf("%.1f", 100*d.CollectiveFrac)
 			}
 			return "-"
 		}},
