@@ -100,7 +100,7 @@ def attention_backend(runner):
 def loaded_modules():
     import vllm
 
-    return modules(os.path.dirname(vllm.__file__))
+    return modules(os.path.realpath(os.path.dirname(vllm.__file__)))  # as maps have it
 
 
 def modules(package):
