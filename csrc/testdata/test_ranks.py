@@ -111,6 +111,22 @@ class Together(unittest.TestCase):
         ):
             r.guard(step)()
 
+    def test_a_rank_killed_while_opening_is_named(self):
+        def make(rank):
+            return Bag(proc=Bag(pid=50 + rank, exitcode=[-15, -9][rank]))
+
+        vllm = Bag(make_worker_process=make)
+        with (
+            self.assertRaisesRegex(RuntimeError, "^rank 1 .process 51. was killed by signal 9: failed$"),
+            ranks.opening(vllm),
+        ):
+            for rank in range(2):
+                vllm.make_worker_process(rank)
+            raise ValueError("failed")
+        with self.assertRaisesRegex(ValueError, "^failed$"), ranks.opening(vllm):
+            vllm.make_worker_process(0)
+            raise ValueError("failed")
+
     def test_an_orderly_end_is_no_death(self):
         e = executor()
         r = ranks.of(e)

@@ -4,6 +4,7 @@ its own (vllm/v1/executor/multiproc_executor.py), asked through collective_rpc."
 import contextlib
 import os
 import shutil
+import signal
 import time
 from glob import glob
 from multiprocessing.connection import wait
@@ -101,6 +102,32 @@ class Ranks:
         for other in self.processes:
             if other is not process:
                 other.kill()
+
+
+@contextlib.contextmanager
+def opening(executor):
+    """Names ranks that were killed while an engine opens: vLLM's error says only that
+    one failed. Those that end after it are told to by SIGTERM."""
+    started = []
+    make = executor.make_worker_process
+
+    def made(*args, **kwargs):
+        handle = make(*args, **kwargs)
+        started.append(handle.proc)
+        return handle
+
+    executor.make_worker_process = staticmethod(made)
+    try:
+        yield
+    except Exception as error:
+        codes = [p.exitcode for p in started]
+        killed = [i for i, c in enumerate(codes) if c is not None and c < 0 and c != -signal.SIGTERM]
+        if not killed:
+            raise
+        who = ", ".join(f"rank {i} (process {started[i].pid}) {how(codes[i])}" for i in killed)
+        raise RuntimeError(f"{who}: {error}") from error
+    finally:
+        executor.make_worker_process = staticmethod(make)
 
 
 def how(code):

@@ -1,5 +1,6 @@
 """One open engine: opening, submitting, ending and controlling requests."""
 
+import contextlib
 import json
 import sys
 import time
@@ -80,6 +81,14 @@ def parallel_args(config):
     return args
 
 
+def watched(args):
+    if args.get("distributed_executor_backend") != "mp":
+        return contextlib.nullcontext()
+    from vllm.v1.executor.multiproc_executor import WorkerProc
+
+    return ranks.opening(WorkerProc)
+
+
 def open_session(text):
     config = json.loads(text)
     start = time.monotonic()
@@ -94,7 +103,9 @@ def open_session(text):
 
     loaded = variant.load(changed)
     say(f"opening {config['model']['name']}")
-    engine = LLMEngine.from_engine_args(EngineArgs(**engine_args(config)))
+    args = engine_args(config)
+    with watched(args):
+        engine = LLMEngine.from_engine_args(EngineArgs(**args))
     session = Session(engine, Probe(engine), audit=config.get("audit", False))
     session.variant = loaded
     facts = describe.engine(engine, open_s=time.monotonic() - start, ranks=session.ranks)
