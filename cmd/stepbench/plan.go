@@ -94,7 +94,7 @@ func planAction(c *cli.Context) error {
 		Model: model.Shape, Device: plan.Device, Link: plan.Link, Element: plan.Limits.ElementBytes, LatencyS: c.Float64("link-us") / 1e6,
 	}
 	if file := c.String("measured"); file != "" {
-		if rater.Measured, err = measured(c, file, plan); err != nil {
+		if rater.Measured, err = figuresIn(c, file, plan); err != nil {
 			return exitWith(exitUsage, fmt.Errorf("--measured %s: %w", file, err))
 		}
 		plan.From, plan.FromOn = file, rater.Measured.Device.Name
@@ -178,8 +178,8 @@ func plannedDevice(c *cli.Context) (capacity.Device, error) {
 	return d, nil
 }
 
-// measured reads the steps in file and the shapes of their models.
-func measured(c *cli.Context, file string, plan *capacity.Plan) (*capacity.Measured, error) {
+// figuresIn reads the steps in file and the shapes of their models.
+func figuresIn(c *cli.Context, file string, plan *capacity.Plan) (*capacity.Measured, error) {
 	device := plan.Device
 	if text := c.String("measured-device"); text != "" {
 		var err error
