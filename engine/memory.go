@@ -9,7 +9,8 @@ type Memory struct {
 	FreeAtStartBytes int64 `json:"free_at_start_bytes,omitempty"` // before the model was loaded, after NCCL was
 	RequestedBytes   int64 `json:"requested_bytes,omitempty"`     // GPUMemoryUtilization of TotalBytes
 	WeightsBytes     int64 `json:"weights_bytes,omitempty"`       // "Model loading took"
-	// ParameterBytes sums the storages of the model's parameters and buffers.
+	// ParameterBytes sums the storages of the model's parameters and buffers; on a
+	// CPU without the matrices that vLLM packs anew.
 	ParameterBytes      int64 `json:"parameter_bytes,omitempty"`
 	PeakActivationBytes int64 `json:"peak_activation_bytes,omitempty"` // of the profile run, above the weights
 	NonTorchBytes       int64 `json:"non_torch_bytes,omitempty"`       // grown while loading and profiling
