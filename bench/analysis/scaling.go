@@ -92,7 +92,7 @@ func (l *loader) loads() []load {
 func ways(p *Point) []string {
 	switch {
 	case p.Devices == 1:
-		return []string{"tensor parallel", "pipeline parallel"}
+		return []string{"tensor parallel", "pipeline parallel", "tensor and pipeline parallel"}
 	case p.PP <= 1:
 		return []string{"tensor parallel"}
 	case p.TP <= 1:

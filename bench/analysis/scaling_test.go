@@ -1,8 +1,11 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestScalingVector is a worked example: throughputs of 1.53, 2.43 and 3.51 on
@@ -43,5 +46,30 @@ func TestScalingFromTwo(t *testing.T) {
 	rows := g.rows()
 	if r := rows[1]; r.SpeedUp.V != 3 || r.Efficiency.V != 0.75 || !r.Indicative || r.SpeedUp.CI == nil || r.SpeedUp.CI.Lo != 3 {
 		t.Errorf("row %+v with interval %+v: paired repeats have one ratio", r, r.SpeedUp.CI)
+	}
+}
+
+// TestScalingByWays: one device is the start of each way of spreading a model, also
+// of both together.
+func TestScalingByWays(t *testing.T) {
+	l := &loader{a: &Analysis{}}
+	for _, p := range [][2]int{{1, 1}, {2, 1}, {1, 2}, {2, 2}} {
+		devices := p[0] * p[1]
+		l.a.Points = append(l.a.Points, Point{
+			Model: "m", Dataset: "d", Pattern: "offline", TP: p[0], PP: p[1], Devices: devices, OutputTokens: &Value{V: float64(10 * devices)},
+		})
+		l.runs = append(l.runs, nil)
+	}
+	var got []string
+	for _, s := range l.scaling() {
+		got = append(got, fmt.Sprintf("%s %d %g", s.Label, s.Devices, s.Efficiency.V))
+	}
+	want := []string{
+		"m d, offline, tensor parallel 1 1", "m d, offline, tensor parallel 2 1",
+		"m d, offline, pipeline parallel 1 1", "m d, offline, pipeline parallel 2 1",
+		"m d, offline, tensor and pipeline parallel 1 1", "m d, offline, tensor and pipeline parallel 4 1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
