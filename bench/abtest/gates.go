@@ -269,11 +269,17 @@ func (j *judge) carryOver() Gate {
 	return pass(name, "")
 }
 
-// machine merges what the launches' gates say: the gravest word of each.
+// machine merges what the launches' gates say: the gravest word of each. Stolen
+// CPU time delays the launches of kernels, not the kernels: on a GPU it voids wall
+// time alone. That it left the kernels as they were is what control checks.
 func (j *judge) machine() []Gate {
 	var out []Gate
 	for _, l := range j.ev.Launches {
 		for _, g := range l.Gates {
+			if g.Name == telemetry.StealName && g.Status == Fail && j.result.Endpoint != Op {
+				g.Status = Flag
+				j.stolen = g.Detail
+			}
 			i := slices.IndexFunc(out, func(o Gate) bool { return o.Name == g.Name })
 			if i < 0 {
 				out = append(out, g)
@@ -289,9 +295,12 @@ func gravity(s telemetry.Status) int {
 	return slices.Index([]telemetry.Status{Pass, Unknown, Flag, Fail}, s)
 }
 
-// wallVoid is why wall time does not count, empty if it does: the arms'
-// interpreters ran at different speeds.
+// wallVoid is why wall time does not count, empty if it does: CPU time was stolen,
+// or the arms' interpreters ran at different speeds.
 func (j *judge) wallVoid() string {
+	if j.stolen != "" {
+		return "CPU time was stolen: " + j.stolen
+	}
 	for i := range j.ev.Launches {
 		h := j.ev.Launches[i].HostLoopNs
 		if h[0] > 0 && h[1] > 0 && math.Abs(math.Log(h[0]/h[1])) > hostLoopMost {

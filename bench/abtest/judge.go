@@ -85,6 +85,7 @@ type judge struct {
 	ev     *Evidence
 	rules  Rules
 	result *Result
+	stolen string // share of stolen CPU time that voids wall time, empty if none does
 }
 
 // endpointOf decides by the first launch's uncounted attribution bursts of A.

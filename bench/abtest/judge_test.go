@@ -145,6 +145,15 @@ func TestGates(t *testing.T) {
 			ev.Launches[2].Gates = []Gate{{Name: "clocks", Status: Fail, Detail: "1980 and 1700 MHz"}}
 			ev.Launches[3].Gates = []Gate{{Name: "clocks", Status: Unknown}}
 		}, nil, "clocks", Fail},
+		{"stolen from a GPU's host", func(ev *Evidence) {
+			ev.Launches[2].Gates = []Gate{{Name: "steal", Status: Fail, Detail: "11 % of 37 s"}}
+		}, nil, "steal", Flag},
+		{"stolen from a CPU's ops", func(ev *Evidence) {
+			for i := range ev.Launches {
+				ev.Launches[i].Info[ArmA].Platform, ev.Launches[i].Info[ArmB].Platform = "cpu", "cpu"
+			}
+			ev.Launches[2].Gates = []Gate{{Name: "steal", Status: Fail, Detail: "11 % of 37 s"}}
+		}, nil, "steal", Fail},
 		{"tokens", func(ev *Evidence) {
 			eachBurst(ev, func(b *Burst) {
 				if b.Arm == ArmB {
@@ -207,7 +216,8 @@ func TestTokensDecideUncheckedOutputs(t *testing.T) {
 	}
 }
 
-// The wall time counts only if the arms' interpreters ran alike.
+// The wall time counts only if no CPU time was stolen and the arms' interpreters
+// ran alike.
 func TestWallVoid(t *testing.T) {
 	l := &lab{sides: map[string]behaviour{"stock": quiet(behaviour{}), "v": quiet(behaviour{})}}
 	ev := mustCollect(t, job(t, l, stock, variantSide("v"), "standard", "8q1s40"))
@@ -219,9 +229,14 @@ func TestWallVoid(t *testing.T) {
 	if r := Judge(ev, Rules{}); r.Verdict != estimate.Slower || r.Reason != "wall" {
 		t.Errorf("%s %q, want SLOWER by wall", r.Verdict, r.Reason)
 	}
-	ev.Launches[0].HostLoopNs[1] *= 1.2
-	r := Judge(ev, Rules{})
-	if r.Verdict != estimate.Same || !strings.Contains(strings.Join(r.Flags, ";"), "wall void") {
-		t.Errorf("%s, flags %v", r.Verdict, r.Flags)
+	for name, disturb := range map[string]func(){
+		"stolen":       func() { ev.Launches[0].Gates = []Gate{{Name: "steal", Status: Fail, Detail: "11 %"}} },
+		"interpreters": func() { ev.Launches[0].Gates, ev.Launches[0].HostLoopNs[1] = nil, ev.Launches[0].HostLoopNs[1]*1.2 },
+	} {
+		disturb()
+		r := Judge(ev, Rules{})
+		if r.Verdict != estimate.Same || !strings.Contains(strings.Join(r.Flags, ";"), "wall void") {
+			t.Errorf("%s: %s, flags %v", name, r.Verdict, r.Flags)
+		}
 	}
 }

@@ -138,9 +138,12 @@ func ForeignGate(c Change, residents ...int) Gate {
 	})
 }
 
+// StealName is that of StealGate's gates.
+const StealName = "steal"
+
 // StealGate: the hypervisor ran nothing else in place of this machine's work.
 func StealGate(c Change) Gate {
-	g := Gate{Name: "steal", Rule: "less than 1 % of the CPUs' working time stolen", Status: Unknown}
+	g := Gate{Name: StealName, Rule: "less than 1 % of the CPUs' working time stolen", Status: Unknown}
 	share, work := c.StealFrac(), c.CPUWorkS.plus(c.CPUStealS)
 	switch {
 	case !share.Known:
