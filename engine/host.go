@@ -20,7 +20,7 @@ type Host struct {
 type HostMode string
 
 const (
-	// HostGo is this program with libpython loaded into it: the default.
+	// HostGo is this program with libpython loaded into it: that of an empty mode.
 	HostGo HostMode = "go"
 	// HostPython is the python executable with the worker loaded into it as a
 	// C library. Where the executable is linked statically, as Debian's and

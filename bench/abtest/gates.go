@@ -276,16 +276,17 @@ func (j *judge) machine() []Gate {
 	var out []Gate
 	for _, l := range j.ev.Launches {
 		for _, g := range l.Gates {
-			if g.Name == telemetry.StealName && g.Status == Fail && j.result.Endpoint != Op {
-				g.Status = Flag
-				j.stolen = g.Detail
-			}
 			i := slices.IndexFunc(out, func(o Gate) bool { return o.Name == g.Name })
 			if i < 0 {
 				out = append(out, g)
 			} else if gravity(g.Status) > gravity(out[i].Status) {
 				out[i] = g
 			}
+		}
+	}
+	for i := range out {
+		if out[i].Name == telemetry.StealName && out[i].Status == Fail && j.result.Endpoint != Op {
+			out[i].Status, j.stolen = Flag, out[i].Detail
 		}
 	}
 	return out
