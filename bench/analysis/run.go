@@ -65,7 +65,8 @@ func (l *loader) repeat(engineIndex int, m *suite.Repeat) (out Repeat, r *run, d
 	r.evidence = bottleneck.FromRun(bottleneck.Run{
 		Spec: *rec.Manifest.Workload, Summary: sum, StartNs: rec.Manifest.StartNs, Requests: rec.Requests, Steps: rec.Steps,
 		Utilisation: r.seen.utilisation, Attribution: l.attributions[engineIndex],
-		MaxSeqs: info.MaxNumSeqs, MaxTokens: info.MaxNumBatchedTokens, OnCPU: info.Platform == "cpu", Queued: info.QueuedBatches > 0, OutOfMemory: outOfMemory(out.Problem),
+		MaxSeqs: info.MaxNumSeqs, MaxTokens: info.MaxNumBatchedTokens, OnCPU: info.Platform == "cpu",
+		FullGraphs: strings.HasPrefix(info.GraphMode, "FULL"), AsyncScheduling: info.AsyncScheduling, Queued: info.QueuedBatches > 0, OutOfMemory: outOfMemory(out.Problem),
 	})
 	r.measure()
 	out.E2ENs, out.Workload, out.WholeRun, out.Values = r.e2e(), r.workload(), r.wholeRun, map[string]float64{}

@@ -67,11 +67,16 @@ func hostAdvice(e *Evidence) []string {
 			"keep a core free for the interpreter: VLLM_CPU_OMP_THREADS_BIND",
 		}
 	}
-	return []string{
-		"launch a step as one graph: no --enforce-eager, --cudagraph-capture-sizes up to the batch, cudagraph_mode FULL_AND_PIECEWISE in --compilation-config",
-		"schedule the next step while the device works: --async-scheduling",
-		"share the host's cost among more requests: raise --max-num-seqs and send more load",
+	var out []string
+	if e.FullGraphs {
+		out = append(out, "decode steps are one graph already, up to the largest of --cudagraph-capture-sizes: the rest is the interpreter's own time")
+	} else {
+		out = append(out, "launch a step as one graph: no --enforce-eager, --cudagraph-capture-sizes up to the batch, cudagraph_mode FULL_AND_PIECEWISE in --compilation-config")
 	}
+	if !e.AsyncScheduling {
+		out = append(out, "schedule the next step while the device works: --async-scheduling")
+	}
+	return append(out, "share the host's cost among more requests: raise --max-num-seqs and send more load")
 }
 
 func moreKV(e *Evidence) string {

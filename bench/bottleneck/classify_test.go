@@ -251,6 +251,7 @@ func TestAdvice(t *testing.T) {
 		{"slow kernels", func(e *Evidence) { e.PrefillFrac, e.DecodeFrac, e.BandwidthFrac = 0.1, 0.8, p(0.3) }, Decode, "30 % of the copy bandwidth"},
 		{"bandwidth unknown", func(e *Evidence) { e.PrefillFrac, e.DecodeFrac = 0.1, 0.8 }, Decode, "--speculative-config"},
 		{"launches", func(e *Evidence) { e.DecodeIdleFrac = p(0.5) }, HostBound, "--cudagraph-capture-sizes"},
+		{"graphs already", func(e *Evidence) { e.DecodeIdleFrac, e.FullGraphs = p(0.5), true }, HostBound, "one graph already"},
 		{"interpreter on a CPU", func(e *Evidence) { e.DecodeIdleFrac, e.OnCPU = p(0.5), true }, HostBound, "VLLM_CPU_OMP_THREADS_BIND"},
 		{"no load", func(e *Evidence) { e.Device = &Budget{Busy: 0.2, Empty: 0.8} }, LowUtilisation, "more load"},
 		{"idle host", func(e *Evidence) { e.Device = &Budget{Busy: 0.2, Host: 0.8} }, LowUtilisation, "--async-scheduling"},

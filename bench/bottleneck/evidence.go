@@ -10,6 +10,9 @@ type Evidence struct {
 	// Requests are those that completed with every stamp; the shares are theirs.
 	Requests int  `json:"requests"`
 	OnCPU    bool `json:"on_cpu,omitempty"`
+	// What the engine does already, so that nobody is advised to do it.
+	FullGraphs      bool `json:"full_graphs,omitempty"` // a decode step is one CUDA graph
+	AsyncScheduling bool `json:"async_scheduling,omitempty"`
 	// Queued: several batches were in flight, so that nothing is known of steps.
 	Queued bool `json:"queued_batches,omitempty"`
 

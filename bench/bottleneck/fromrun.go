@@ -24,6 +24,8 @@ type Run struct {
 	// Limits of the scheduler, 0 where not known.
 	MaxSeqs, MaxTokens int
 	OnCPU              bool
+	FullGraphs         bool // as in Evidence
+	AsyncScheduling    bool
 	// Queued: calls of the engine are no steps (engine.Info.QueuedBatches).
 	Queued      bool
 	OutOfMemory bool
@@ -40,7 +42,7 @@ type Sample struct {
 func FromRun(r Run) Evidence {
 	v := newView(r)
 	e := Evidence{
-		OnCPU: r.OnCPU, Queued: r.Queued, OutOfMemory: r.OutOfMemory, MaxSeqs: r.MaxSeqs, MaxTokens: r.MaxTokens,
+		OnCPU: r.OnCPU, FullGraphs: r.FullGraphs, AsyncScheduling: r.AsyncScheduling, Queued: r.Queued, OutOfMemory: r.OutOfMemory, MaxSeqs: r.MaxSeqs, MaxTokens: r.MaxTokens,
 		WindowS: float64(v.toNs-v.fromNs) / 1e9, OpenLoop: !r.Spec.Unscheduled(),
 		Saturated: r.Summary.Saturation.Verdict == workload.Yes,
 	}

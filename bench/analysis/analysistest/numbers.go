@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 
 	"stepbench/bench/analysis"
 	"stepbench/bench/bottleneck"
@@ -66,6 +67,7 @@ func (c cell) fill(p *analysis.Point, e analysis.Engine) {
 	p.Steps = c.steps(ns * decode / float64(c.out-1))
 	evidence := bottleneck.Evidence{
 		WindowS: float64(c.n) / achieved, Requests: c.n, OnCPU: e.Info.Platform == "cpu",
+		FullGraphs: strings.HasPrefix(e.Info.GraphMode, "FULL"), AsyncScheduling: e.Info.AsyncScheduling,
 		Device:    &bottleneck.Budget{Busy: busy, Host: hostShare, Between: 0.01, Empty: p.Device.Empty, Coarse: p.Device.Coarse},
 		QueueFrac: queue, PrefillFrac: prefill, DecodeFrac: decode, InterferenceFrac: 0.04, PrefillIdleFrac: &idle, DecodeIdleFrac: &idle,
 		OpenLoop: c.rate > 0, OfferedPerS: c.rate, AchievedPerS: achieved, Saturated: c.saturated, KVUsageP95: math.Min(1, c.batch/80),

@@ -85,9 +85,9 @@ func (v view) finding(b *bottleneck.Report) []block {
 		} else if f.Bound > 0 {
 			bound = num(f.Bound)
 		}
-		present := fmt.Sprintf("no, onset %g", f.Onset)
+		present := fmt.Sprintf("no, onset %.3g", f.Onset)
 		if f.Present {
-			present = fmt.Sprintf("yes, onset %g: %s", f.Onset, f.OnsetReason)
+			present = fmt.Sprintf("yes, onset %.3g: %s", f.Onset, f.OnsetReason)
 			for _, a := range f.Advice {
 				advice = append(advice, v.class(f.Class)+": "+a)
 			}
