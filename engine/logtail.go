@@ -32,6 +32,7 @@ type logTail struct {
 	each func(line string)
 
 	mu    sync.Mutex
+	seen  int // lines
 	own   tail
 	ranks map[int]*tail // by process
 	ended chan struct{} // closed at the end of the output
@@ -69,6 +70,7 @@ func (l *logTail) add(line string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.seen++
 	if m := rankLine.FindStringSubmatch(line); m != nil {
 		pid, _ := strconv.Atoi(m[1])
 		if l.ranks[pid] == nil {
@@ -91,11 +93,23 @@ func (t *tail) add(line string, most int) {
 	t.lines = append(t.lines[max(0, len(t.lines)-room):], line)
 }
 
-// wait gives a process that has just ended a moment for what its pipe still holds.
+// wait gives a process that has just ended time for what its pipe still holds: as
+// long as lines come, since a busy machine reads slowly, but not for ever, since
+// something it started may hold the pipe and write on.
 func (l *logTail) wait() {
-	select {
-	case <-l.ended:
-	case <-time.After(500 * time.Millisecond):
+	for before, tries := -1, 0; tries < 20; tries++ {
+		l.mu.Lock()
+		now := l.seen
+		l.mu.Unlock()
+		if now == before {
+			return
+		}
+		before = now
+		select {
+		case <-l.ended:
+			return
+		case <-time.After(500 * time.Millisecond):
+		}
 	}
 }
 

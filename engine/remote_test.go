@@ -212,7 +212,6 @@ func TestLogLines(t *testing.T) {
 }
 
 // What a worker says at its very end comes through, and before Close returns.
-
 func TestLogIsCompleteAfterClose(t *testing.T) {
 	t.Parallel()
 	log := newLines()
