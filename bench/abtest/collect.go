@@ -31,6 +31,10 @@ type Job struct {
 	// Together is how many launches have their workers opened side by side,
 	// before the first of them is measured; the later ones' stay idle. 0 means 1.
 	Together int
+	// Apart has each arm run all its bursts before the other begins, which is first
+	// alternating by launch: work of two models spread over the same devices, in turns
+	// a burst long, can bias the collectives that either waits in.
+	Apart bool
 	// Stagger is how much earlier the first arm of a pair starts.
 	Stagger time.Duration
 	// Check compares the outputs of the arms of the first launch, once warm;

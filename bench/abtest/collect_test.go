@@ -138,3 +138,54 @@ func TestCollectLooksTwice(t *testing.T) {
 		}
 	}
 }
+
+// Arms that run apart do not mix their bursts, take turns in who is first, and give
+// the same verdict.
+func TestApart(t *testing.T) {
+	l := &lab{sides: map[string]behaviour{"stock": quiet(behaviour{}), "v": quiet(behaviour{slower: 0.3})}}
+	j := job(t, l, stock, variantSide("v"), "standard", "8q1s40,1q1s40")
+	j.Apart = true
+	ev := mustCollect(t, j)
+	for _, launch := range ev.Launches {
+		want, changes, last := map[int]string{1: "AABB", 0: "BBAA"}[launch.Number%2], 0, Which(-1)
+		for _, cell := range ev.Cells {
+			for _, kind := range []Kind{Timing, Attribution} {
+				quads := launch.quads(cell, kind)
+				if len(quads) == 0 {
+					t.Errorf("launch %d: no %s quads of %s", launch.Number, kind, cell)
+				}
+				for _, q := range quads {
+					if q.order() != want {
+						t.Errorf("launch %d: a %s quad of %s in the order %s, want %s", launch.Number, kind, cell, q.order(), want)
+					}
+				}
+			}
+		}
+		for _, b := range launch.Bursts {
+			if b.Quad > 0 && b.Arm != last {
+				changes, last = changes+1, b.Arm
+			}
+		}
+		if changes != 2 {
+			t.Errorf("launch %d: the arms changed %d times", launch.Number, changes)
+		}
+	}
+	r := Judge(ev, Rules{})
+	if r.Verdict != estimate.Slower {
+		t.Errorf("%s (%s)", r.Verdict, r.Reason)
+	}
+	for _, g := range r.Gates {
+		if g.Name == "carry-over" && g.Status != Pass {
+			t.Errorf("carry-over %s: %s", g.Status, g.Detail)
+		}
+	}
+}
+
+// A variant must be loaded in every rank.
+func TestVariantMissingInARank(t *testing.T) {
+	l := &lab{sides: map[string]behaviour{"v": {bareRank: true}}}
+	ev := mustCollect(t, job(t, l, stock, variantSide("v"), "standard", "8q1s40"))
+	if f := ev.Failure; f == nil || !strings.Contains(f.Reason, "rank 1 runs stock kernels instead of the variant") {
+		t.Errorf("failure %+v", f)
+	}
+}

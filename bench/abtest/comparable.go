@@ -51,7 +51,7 @@ func differences(a, b *engine.Info, hostsDiffer bool) []string {
 }
 
 // ownNames are variables that differ by process: names and a port of its own.
-var ownNames = map[string]bool{"VLLM_PORT": true, "VLLM_DIST_IDENT": true, "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME": true}
+var ownNames = map[string]bool{"VLLM_PORT": true, "VLLM_RPC_BASE_PATH": true, "VLLM_DIST_IDENT": true, "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME": true}
 
 // notLoaded is why the process does not run the variant it should, empty if it
 // does: the files that are mapped into it must be those that were built.

@@ -24,6 +24,7 @@ type behaviour struct {
 	corrupt  bool    // other tokens
 	die      int     // the script at which the worker dies, 0 never
 	never    bool    // the op is not called
+	bareRank bool    // the second of two ranks runs stock
 }
 
 // fakeArm is a player with the control methods that a comparison asks.
@@ -64,6 +65,9 @@ func (f *fakeArm) Info() engine.Info {
 		for _, path := range files(f.side.Variant) {
 			info.Variant.Files = append(info.Variant.Files, engine.Module{Path: path, SHA256: f.side.Variant.SHA256[path]})
 		}
+	}
+	if f.be.bareRank {
+		info.Ranks = []engine.Rank{{Rank: 0, Variant: info.Variant}, {Rank: 1}}
 	}
 	return info
 }

@@ -255,7 +255,11 @@ func (j *judge) carryOver() Gate {
 			quads, _ := j.ev.Launches[i].counted(cell, Attribution)
 			for _, q := range quads {
 				b := q.bursts()
-				diff = append(diff, math.Log(e.ns(b[2].Profile))-math.Log(e.ns(b[1].Profile)))
+				early, late := b[1], b[2]
+				if early.Arm != late.Arm { // AABB
+					early, late = b[0], b[1]
+				}
+				diff = append(diff, math.Log(e.ns(late.Profile))-math.Log(e.ns(early.Profile)))
 			}
 		}
 		if len(diff) == 0 {

@@ -3,6 +3,7 @@ package abtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -57,12 +58,15 @@ func (l *launch) measure(ctx context.Context) error {
 	}
 	order := rng(job.Seed, fmt.Sprintf("launch %d", l.Number))
 	cells := slices.Clone(job.Cells)
+	if job.Apart {
+		return l.apart(ctx, cells, order)
+	}
 	for _, kind := range []Kind{Timing, Attribution} {
 		order.Shuffle(len(cells), func(i, k int) { cells[i], cells[k] = cells[k], cells[i] })
 		for _, cell := range cells {
 			if kind == Attribution { // the first pays for the profiler's own start
 				for _, w := range []Which{ArmA, ArmB} {
-					if _, err := l.burst(ctx, Burst{Cell: cell.Name(), Kind: kind, Arm: w}, cell, l.steps(cell)); err != nil {
+					if err := l.uncounted(ctx, cell, kind, w); err != nil {
 						return err
 					}
 				}
@@ -93,7 +97,13 @@ func (l *launch) prepare() error {
 		return &Failure{Launch: l.Number, During: "opening", Reason: "the arms differ in more than their kernels: " + list(differ)}
 	}
 	for i, side := range l.collector.evidence.Sides {
-		if why := notLoaded(side.Variant, l.Info[i].Variant); why != "" {
+		why := notLoaded(side.Variant, l.Info[i].Variant)
+		for _, r := range l.Info[i].Ranks {
+			if not := notLoaded(side.Variant, r.Variant); not != "" {
+				why = fmt.Sprintf("rank %d %s", r.Rank, not)
+			}
+		}
+		if why != "" {
 			w := Which(i)
 			return &Failure{Launch: l.Number, Arm: &w, Side: side.Name, During: "opening", Reason: why}
 		}
@@ -137,7 +147,7 @@ func (l *launch) warmUp(ctx context.Context) error {
 	for time.Since(start) < job.WarmUp {
 		for _, cell := range job.Cells {
 			for _, w := range []Which{ArmA, ArmB} {
-				if _, err := l.burst(ctx, Burst{Cell: cell.Name(), Kind: Timing, Arm: w}, cell, l.steps(cell)); err != nil {
+				if err := l.uncounted(ctx, cell, Timing, w); err != nil {
 					return err
 				}
 			}
@@ -208,6 +218,46 @@ func (l *launch) quads(ctx context.Context, cell micro.Cell, kind Kind, coin fun
 		}
 	}
 	return nil
+}
+
+// apart runs the quads' bursts of one arm, then those of the other: AABB or BBAA, with
+// all quads between the two halves of each. A quad that drops out is not replaced.
+func (l *launch) apart(ctx context.Context, cells []micro.Cell, order *rand.Rand) error {
+	plan := l.collector.job.Plan
+	order.Shuffle(len(cells), func(i, k int) { cells[i], cells[k] = cells[k], cells[i] })
+	first := Which((l.Number + 1) % 2)
+	for half, w := range []Which{first, 1 - first} {
+		for _, kind := range []Kind{Timing, Attribution} {
+			quads := plan.TimingQuads
+			if kind == Attribution {
+				quads = plan.AttributionQuads
+			}
+			for _, cell := range cells {
+				if err := l.uncounted(ctx, cell, kind, w); err != nil {
+					return err
+				}
+				for n := 1; n <= quads; n++ {
+					if l.collector.timeUp() {
+						return errTimeUp
+					}
+					l.progress(fmt.Sprintf("%s %s", w, kind), cell.Name(), n, quads)
+					for i := 1; i <= 2; i++ {
+						b := Burst{Cell: cell.Name(), Kind: kind, Quad: n, Position: 2*half + i, Arm: w}
+						if _, err := l.burst(ctx, b, cell, l.steps(cell)); err != nil {
+							return err
+						}
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// uncounted plays a burst of full length that no quad has.
+func (l *launch) uncounted(ctx context.Context, cell micro.Cell, kind Kind, w Which) error {
+	_, err := l.burst(ctx, Burst{Cell: cell.Name(), Kind: kind, Arm: w}, cell, l.steps(cell))
+	return err
 }
 
 // burst plays one burst and keeps it. The four of a quad get the same prompts.

@@ -25,7 +25,7 @@ type LaunchSeries struct {
 // QuadDiff is the difference of the arms in one quad.
 type QuadDiff struct {
 	Quad  int    `json:"quad"`  // from 1
-	Order string `json:"order"` // ABBA or BAAB
+	Order string `json:"order"` // ABBA or BAAB, of arms apart AABB or BBAA
 	// DLog is ln(B/A), nil where the quad was dropped.
 	DLog *float64 `json:"d_log"`
 	Drop string   `json:"drop,omitempty"` // why it does not count

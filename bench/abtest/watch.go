@@ -29,6 +29,7 @@ type machineWatch struct {
 	machine *telemetry.Machine
 	sampler *telemetry.Sampler
 	pids    [2]int
+	ranks   []int // processes of the arms' ranks
 	cuda    bool
 
 	host      *telemetry.Host
@@ -51,7 +52,7 @@ func WatchMachine(m *telemetry.Machine, sampler *telemetry.Sampler) func(arms [2
 	return func(arms [2]Arm, info [2]engine.Info, residents []int) Watch {
 		w := &machineWatch{
 			machine: m, sampler: sampler, cuda: info[ArmA].Platform == "cuda",
-			pids: [2]int{arms[ArmA].PID(), arms[ArmB].PID()},
+			pids: [2]int{arms[ArmA].PID(), arms[ArmB].PID()}, ranks: append(ranks(&info[ArmA]), ranks(&info[ArmB])...),
 			host: telemetry.NewHost(), residents: map[int]cpuTime{},
 		}
 		for _, pid := range residents {
@@ -97,7 +98,7 @@ func (w *machineWatch) End() []Gate {
 	all := telemetry.Merge(a, b)
 	gates := []Gate{w.steal(all)}
 	if w.cuda {
-		gates = append(gates, telemetry.ClocksGate(a, b), telemetry.PowerGate(a, b), telemetry.ForeignGate(all, w.residentPIDs()...))
+		gates = append(gates, telemetry.ClocksGate(a, b), telemetry.PowerGate(a, b), telemetry.ForeignGate(all, w.known()...))
 	} else {
 		frequency := telemetry.FrequencyGate(all)
 		if frequency.Status == Fail {
@@ -122,7 +123,18 @@ func (w *machineWatch) End() []Gate {
 	return gates
 }
 
-func (w *machineWatch) residentPIDs() []int { return slices.Collect(maps.Keys(w.residents)) }
+// known are the processes that may be on the device beside the arms' own.
+func (w *machineWatch) known() []int {
+	return append(slices.Collect(maps.Keys(w.residents)), w.ranks...)
+}
+
+func ranks(info *engine.Info) []int {
+	var pids []int
+	for _, r := range info.Ranks {
+		pids = append(pids, r.PID)
+	}
+	return pids
+}
 
 // idleResidents: the workers of later launches did nothing in the meantime. What
 // they use is alike for both arms, so it is a doubt about wall time, not a fault.

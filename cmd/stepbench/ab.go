@@ -37,6 +37,9 @@ interrupted.
 NAME@HOST runs an arm in another kind of worker process (see --host): two hosts with
 the same kernels say, by wall time, what a host costs.
 
+With --tp each arm of a launch runs all its bursts before the other begins; which is
+first alternates by launch. The profile is that of the rank with most work.
+
 Plans: quick (1 launch, needs a calibration), ci (3 launches, margin 5 %, for CPUs),
 standard (4 launches, 0.5 %), sequential (4 or 8), rigorous (8, 0.25 %, alpha 0.01).
 

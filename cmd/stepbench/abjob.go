@@ -75,9 +75,8 @@ func newComparison(c *cli.Context) (*comparison, error) {
 	if err != nil {
 		return nil, exitWith(exitUsage, err)
 	}
-	if n := cfg.Ranks(); n > 1 {
-		return nil, exitWith(exitUsage, fmt.Errorf("ab compares kernels in one process, tp=%d, pp=%d are %d: compare with tp=1, "+
-			"or run both variants one after the other with stepbench run --variant", cfg.TP, cfg.PP, n))
+	if cfg.PP > 1 {
+		return nil, exitWith(exitUsage, micro.ErrQueued)
 	}
 	if cfg.Extra, err = kernelArgs(c, cfg.Extra); err != nil {
 		return nil, exitWith(exitUsage, err)
@@ -97,7 +96,7 @@ func newComparison(c *cli.Context) (*comparison, error) {
 	ab.floors = floors
 	ab.job = abtest.Job{
 		Cells: cells, Plan: plan, Seed: c.Uint64("seed"), Model: cfg.Model, WarmUp: warmUpCPU, Stagger: startStagger,
-		Together: c.Int("together"),
+		Together: c.Int("together"), Apart: cfg.TP > 1,
 	}
 	if err := ab.sides(c); err != nil {
 		return nil, err

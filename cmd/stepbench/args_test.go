@@ -96,7 +96,7 @@ func TestRefusedCommandLines(t *testing.T) {
 		{"ranks in one process", []string{"run", "--tp", "2", "--executor", "uni"}, "choose mp"},
 		{"ranks as an engine argument", []string{"run", "--engine-arg", "tensor_parallel_size=2"}, "give tp"},
 		{"steps of a pipeline", []string{"steps", "--pp", "2"}, "a call of LLMEngine.step is no step"},
-		{"ab of ranks", []string{"ab", "stock", "stock", "--tp", "2"}, "ab compares kernels in one process"},
+		{"ab of a pipeline", []string{"ab", "stock", "stock", "--pp", "2"}, "a call of LLMEngine.step is no step"},
 		{"axis", []string{"steps", "--batch", "1,x"}, "--batch"},
 		{"backward range", []string{"steps", "--context", "512..128*2"}, "--context"},
 		{"shape", []string{"steps", "8q1t1k"}, "8q1t1k"},
