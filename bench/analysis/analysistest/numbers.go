@@ -153,7 +153,7 @@ func scaling(points []analysis.Point) []analysis.Scaling {
 		}
 		n := float64(p.Devices)
 		s := analysis.Scaling{
-			Label: p.Label, Devices: p.Devices, Throughput: *p.OutputTokens,
+			Label: p.Model + " " + p.Dataset + ", 32 at once, tensor parallel", Devices: p.Devices, Throughput: *p.OutputTokens,
 			SpeedUp: *value(x/base, 0.04), Efficiency: *value(x/base/n, 0.04), Amdahl: value(0.25, 0.1),
 		}
 		if p.Devices > 1 {
