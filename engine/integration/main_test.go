@@ -84,6 +84,8 @@ var shared = sync.OnceValues(func() (*engine.Local, error) {
 			Model:       engine.Model{Name: "smollm2-135m-instruct", Path: model},
 			MaxModelLen: modelLen, MaxNumSeqs: maxSeqs, MaxNumBatchedTokens: maxTokens,
 			KVCacheBytes: 256 << 20, EnforceEager: true, Audit: true,
+			// In bfloat16 a token's logits depend on what else is in its batch.
+			DType: "float32",
 		}, engine.Host{})
 		fmt.Printf("engine opened in %.1f s\n", time.Since(start).Seconds())
 	})

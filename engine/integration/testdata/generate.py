@@ -35,6 +35,7 @@ def main():
 
     llm = LLM(
         model=sys.argv[1],
+        dtype="float32",  # as the test's engine
         enforce_eager=True,
         max_model_len=512,
         max_num_seqs=8,
