@@ -135,7 +135,7 @@ test-ray: shim .ray/stepbench-ray ## a batch on a Ray cluster of two nodes, one 
 
 # One package at a time: engines share the cores and the memory.
 test-vllm: shim binary vllm-source nvcc
-	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration -count=1 -p 1 -timeout 30m ./build/... ./engine/... ./cmd/...
+	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration -count=1 -p 1 -timeout 40m ./build/... ./engine/... ./cmd/...
 
 test-slow: shim binary model vllm-source ## 300 chats through every form of a batch; comparisons of attention, from its source and from a header: minutes of compiling
 	STEPBENCH_REQUIRE_SHIM=1 $(GOTEST) -tags integration,slow -count=1 -timeout 60m -run 'TestBatchForms|TestABOfAttention' -v ./cmd/stepbench
