@@ -2,6 +2,8 @@ package suite
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -153,5 +155,28 @@ func TestRefusedByVLLM(t *testing.T) {
 	m := layOut(t, small+"parallelism = [\"tp=5\"]\n", Machine{GPUs: 8})
 	if len(m.NotRun) == 0 || !strings.Contains(m.NotRun[0].Why, "must be divisible by tensor parallel size (5)") {
 		t.Errorf("not run %+v", m.NotRun)
+	}
+}
+
+// TestExamples: the suites in docs run whole on the machines that they are for.
+func TestExamples(t *testing.T) {
+	for _, tt := range []struct {
+		file            string
+		machine         Machine
+		points, engines int
+	}{
+		{"parallel-cpu.toml", Machine{}, 4, 4},
+		{"multi-gpu.toml", Machine{GPUs: 4}, 60, 10},
+	} {
+		t.Run(tt.file, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("../../docs/suites", tt.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := layOut(t, string(text), tt.machine)
+			if len(m.Points) != tt.points || len(m.Engines) != tt.engines || len(m.NotRun) > 0 {
+				t.Errorf("%d points on %d engines, not run %+v", len(m.Points), len(m.Engines), m.NotRun)
+			}
+		})
 	}
 }
