@@ -80,6 +80,8 @@ ENVIRONMENT = {
     "TRANSFORMERS_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_USE_FLASHINFER_SAMPLER": "0",  # stepbench's default, without influence on greedy sampling
+    # vLLM's engine process would leave a core to its parent, which is idle while steps run.
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
 }
 # Engines that start together must not look for free ports at the same place.
 FIRST_PORT, PORTS = 21000, 1000
