@@ -49,7 +49,7 @@ func batchFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "ordered", Usage: "in the end one file, in the input's order"},
 		&cli.Int64Flag{Name: "part-rows", Value: 50_000, Usage: "most `ROWS` of a part"},
 
-		&cli.StringFlag{Name: "order", Value: orderLength, Usage: "of work: length (among some thousand prompts those that begin alike together, long ones first) or input"},
+		&cli.StringFlag{Name: "order", Value: orderLength, Usage: "of work: length (among some thousand prompts those that begin alike together, long answers and prompts first) or input"},
 		&cli.IntFlag{Name: "tokenizers", Usage: "`PROCESSES` that turn text into tokens and back", DefaultText: "half the CPUs, at most 8"},
 		&cli.IntFlag{Name: "concurrency", Usage: "most `REQUESTS` in the engine and waiting for it", DefaultText: "twice what a step takes, or 256 more"},
 

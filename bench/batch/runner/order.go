@@ -1,10 +1,30 @@
 package runner
 
-import "slices"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
-// longestFirst puts a load in the order in which it runs.
+// longestFirst puts a load in the order in which it runs: what may take most steps
+// first, so that at the end no straggler decodes alone (longest processing time
+// first; R. L. Graham, Bounds on Multiprocessing Timing Anomalies, 1969).
 func longestFirst(load []*task) {
-	slices.SortStableFunc(load, func(a, b *task) int { return len(b.prompt) - len(a.prompt) })
+	slices.SortStableFunc(load, func(a, b *task) int {
+		return cmp.Or(cmp.Compare(b.mostOutput(), a.mostOutput()), cmp.Compare(len(b.prompt), len(a.prompt)))
+	})
+}
+
+// mostOutput is how many tokens an answer may have. A row that sets no limit may
+// take longest.
+func (t *task) mostOutput() int {
+	switch {
+	case len(t.asks) == 0:
+		return 0
+	case t.row.Sampling.MaxTokens == 0 && t.row.Messages != nil:
+		return math.MaxInt
+	}
+	return t.asks[0].Sampling.MaxTokens
 }
 
 // byPrefix brings prompts together that begin with the same blocks of KV cache:

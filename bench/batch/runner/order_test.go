@@ -8,8 +8,50 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"stepbench/bench/batch"
 	"stepbench/engine"
 )
+
+func TestLongestFirst(t *testing.T) {
+	type row struct {
+		prompt, maxTokens int
+		chat              bool
+	}
+	tests := []struct {
+		name string
+		in   []row
+		want []int // places in in
+	}{
+		{"long answers before long prompts", []row{{9, 1, false}, {1, 9, false}, {5, 5, false}}, []int{1, 2, 0}},
+		{"equal answers: long prompts", []row{{1, 4, false}, {3, 4, false}, {2, 4, false}}, []int{1, 2, 0}},
+		{"no limit: may be longest", []row{{1, 90, true}, {1, 0, true}, {5, 0, true}}, []int{2, 1, 0}},
+		{"OpenAI's limit of completions", []row{{1, 0, false}, {1, 17, false}, {1, 15, false}}, []int{1, 0, 2}},
+		{"all alike: as they came", []row{{1, 1, false}, {1, 1, false}, {1, 1, false}}, []int{0, 1, 2}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var load []*task
+			place := map[*task]int{}
+			for i, r := range tt.in {
+				task := &task{row: &batch.Row{Sampling: engine.Sampling{MaxTokens: r.maxTokens}}, prompt: make([]int32, r.prompt)}
+				if r.chat {
+					task.row.Messages = []byte("[]")
+				}
+				task.ask(limits{100}, false)
+				place[task] = i
+				load = append(load, task)
+			}
+			longestFirst(load)
+			var got []int
+			for _, task := range load {
+				got = append(got, place[task])
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("order (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
 
 func TestByPrefix(t *testing.T) {
 	tests := []struct {
