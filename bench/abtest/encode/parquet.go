@@ -1,18 +1,13 @@
 package encode
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"reflect"
 	"strconv"
-	"strings"
-
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"stepbench/bench/abtest"
 	"stepbench/bench/abtest/archive"
+	"stepbench/internal/parquetfile"
 )
 
 // burstRow is a row of the table of bursts.
@@ -132,34 +127,10 @@ func Kernels(w io.Writer, c *Comparison) error {
 	return nil
 }
 
-// writeParquet writes rows with their units, a JSON object of column to unit.
+// writeParquet writes rows with their units.
 func writeParquet[T any](w io.Writer, rows []T, c *Comparison) error {
-	units := map[string]string{}
-	row := reflect.TypeFor[T]()
-	for i := range row.NumField() {
-		name, _, _ := strings.Cut(row.Field(i).Tag.Get("parquet"), ",")
-		units[name] = row.Field(i).Tag.Get("unit")
-	}
-	text, err := json.Marshal(units)
-	if err != nil {
-		return err
-	}
-	// NewGenericWriter panics on a bad configuration; this reports it.
-	config, err := parquet.NewWriterConfig(
-		parquet.SchemaOf(new(T)),
-		parquet.Compression(&zstd.Codec{}),
-		parquet.KeyValueMetadata("schema_version", strconv.Itoa(SchemaVersion)),
-		parquet.KeyValueMetadata("method", Method),
-		parquet.KeyValueMetadata("method_version", strconv.Itoa(archive.MethodVersion)),
-		parquet.KeyValueMetadata("endpoint", string(c.Result.Endpoint)),
-		parquet.KeyValueMetadata("units", string(text)),
-	)
-	if err != nil {
-		return err
-	}
-	out := parquet.NewGenericWriter[T](w, config)
-	if _, err := out.Write(rows); err != nil {
-		return err
-	}
-	return out.Close() // without it the file has no footer
+	return parquetfile.Write(w, rows, map[string]string{
+		"schema_version": strconv.Itoa(SchemaVersion), "method": Method, "method_version": strconv.Itoa(archive.MethodVersion),
+		"endpoint": string(c.Result.Endpoint),
+	})
 }

@@ -1,17 +1,12 @@
 package encode
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"reflect"
 	"strconv"
-	"strings"
-
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"stepbench/bench/micro"
+	"stepbench/internal/parquetfile"
 )
 
 // stepRow is a row of the Parquet table of single steps.
@@ -177,32 +172,7 @@ func cells(w io.Writer, res *micro.Results) error {
 	return writeParquet(w, out)
 }
 
-// writeParquet writes rows with their units, a JSON object of column to unit.
+// writeParquet writes rows with their units.
 func writeParquet[T any](w io.Writer, rows []T) error {
-	units := map[string]string{}
-	row := reflect.TypeFor[T]()
-	for i := range row.NumField() {
-		name, _, _ := strings.Cut(row.Field(i).Tag.Get("parquet"), ",")
-		units[name] = row.Field(i).Tag.Get("unit")
-	}
-	text, err := json.Marshal(units)
-	if err != nil {
-		return err
-	}
-	// NewGenericWriter panics on a bad configuration; this reports it.
-	config, err := parquet.NewWriterConfig(
-		parquet.SchemaOf(new(T)),
-		parquet.Compression(&zstd.Codec{}),
-		parquet.KeyValueMetadata("schema_version", strconv.Itoa(micro.SchemaVersion)),
-		parquet.KeyValueMetadata("method", micro.Method),
-		parquet.KeyValueMetadata("units", string(text)),
-	)
-	if err != nil {
-		return err
-	}
-	out := parquet.NewGenericWriter[T](w, config)
-	if _, err := out.Write(rows); err != nil {
-		return err
-	}
-	return out.Close() // without it the file has no footer
+	return parquetfile.Write(w, rows, map[string]string{"schema_version": strconv.Itoa(micro.SchemaVersion), "method": micro.Method})
 }
