@@ -28,7 +28,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
 
 .PHONY: help setup lock build shim binary model vllm-source nvcc ray bench bench-run test test-shim test-go test-race \
-	test-checkptr test-readers test-ray test-vllm test-slow test-parallel test-kill race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
+	test-checkptr test-readers test-ray test-vllm test-slow test-parallel test-kill soak race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -147,18 +147,22 @@ test-kill: shim binary ## batches killed 500 times with a stand-in for vLLM, and
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_KILLS=500 $(GOTEST) -tags integration -count=1 -timeout 60m -run TestBatchSurvivesKills -v ./cmd/stepbench
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_KILLS=60 STEPBENCH_KILL_VLLM=1 $(GOTEST) -tags integration -count=1 -timeout 120m -run TestBatchSurvivesKills -v ./cmd/stepbench
 
+soak: shim binary ## an hour of A/B quads, then a batch of 100,000 rows: nothing may grow (STEPBENCH_SOAK_SECONDS, _ROWS; _OUT=DIR for tables and figures)
+	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_SOAK_OUT=$(abspath $(STEPBENCH_SOAK_OUT)) \
+	  $(GOTEST) -tags integration,soak -count=1 -timeout 4h -run TestSoak -v ./cmd/stepbench
+
 ## source
 
 check: fmt-check vet lint ## formatting, go vet and all linters
 
 vet:
 	go vet ./...
-	go vet -tags integration,slow,parallel ./...
+	go vet -tags integration,slow,parallel,soak ./...
 
 lint: lint-go lint-python lint-c lint-shell ## staticcheck, ruff, gcc -fanalyzer; cppcheck and shellcheck where installed
 
 lint-go:
-	go run $(STATICCHECK) -tags integration,slow,parallel ./...
+	go run $(STATICCHECK) -tags integration,slow,parallel,soak ./...
 
 lint-python: $(VENV)
 	$(BIN)/ruff check --quiet .

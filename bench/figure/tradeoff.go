@@ -35,12 +35,7 @@ func Loads(title string, points []LoadPoint, limitS float64, notes []string) *Fi
 		right = max(right, p.AchievedPerS.top())
 	}
 	for i, name := range patterns {
-		l := loadLines[i%len(loadLines)]
-		f.key = append(f.key, keyEntry{shorten(clean(name), slantedChars), func(c draw.Canvas, box vg.Rectangle) {
-			y := (box.Min.Y + box.Max.Y) / 2
-			c.StrokeLine2(l.line(), box.Min.X, y, box.Max.X, y)
-			l.glyph(c, vg.Point{X: (box.Min.X + box.Max.X) / 2, Y: y}, false)
-		}})
+		f.key = append(f.key, loadLines[i%len(loadLines)].key(name))
 	}
 	f.key = append(f.key, intervalKey)
 	if hollow {
@@ -181,6 +176,15 @@ func (l loadLine) glyph(c draw.Canvas, at vg.Point, hollow bool) {
 		c.DrawGlyph(draw.GlyphStyle{Color: color.White, Radius: 3.6, Shape: l.shape}, at)
 	}
 	c.DrawGlyph(draw.GlyphStyle{Color: l.tone.edge, Radius: 3.6, Shape: l.open}, at)
+}
+
+// key explains a line by a piece of it with its mark.
+func (l loadLine) key(name string) keyEntry {
+	return keyEntry{shorten(clean(name), slantedChars), func(c draw.Canvas, box vg.Rectangle) {
+		y := (box.Min.Y + box.Max.Y) / 2
+		c.StrokeLine2(l.line(), box.Min.X, y, box.Max.X, y)
+		l.glyph(c, vg.Point{X: (box.Min.X + box.Max.X) / 2, Y: y}, false)
+	}}
 }
 
 func limitLine(c draw.Canvas, from, to, y vg.Length) {
