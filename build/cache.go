@@ -13,27 +13,15 @@ import (
 	"time"
 
 	"stepbench/csrc"
+	"stepbench/internal/cachedir"
 )
 
 // cacheDir keeps what outlives one build: precompiled headers, objects,
-// dependency scans. Only this user may write there, since compilers and CMake
-// execute what it holds.
+// dependency scans.
 func cacheDir() (string, error) {
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("stepbench-%d", os.Getuid()))
-	if cache, err := os.UserCacheDir(); err == nil {
-		dir = filepath.Join(cache, "stepbench")
-	}
-	dir = filepath.Join(dir, "build")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", unusable("make cache folder: %w: set XDG_CACHE_HOME to a writable folder", err)
-	}
-	info, err := os.Lstat(dir)
+	dir, err := cachedir.Private("build")
 	if err != nil {
-		return "", err
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.IsDir() || int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
-		return "", unusable("cache folder %s is not this user's alone: remove it or set XDG_CACHE_HOME", dir)
+		return "", &ToolError{err}
 	}
 	return dir, nil
 }

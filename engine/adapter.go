@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"stepbench/csrc"
+	"stepbench/internal/cachedir"
 )
 
 const adapterModule = "stepbench_adapter"
@@ -35,7 +35,7 @@ func adapterPath() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the embedded adapter: %w", err)
 	}
-	cache, err := privateCache()
+	cache, err := cachedir.Private("")
 	if err != nil {
 		return "", err
 	}
@@ -68,32 +68,6 @@ func writeAdapter(cache, dir string, files map[string][]byte) error {
 			return nil // another process was first
 		}
 		return fmt.Errorf("write the adapter: %w", err)
-	}
-	return nil
-}
-
-// privateCache is the user's cache folder, or, where there is no HOME, a folder
-// of this user's below the temporary one.
-func privateCache() (string, error) {
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("stepbench-%d", os.Getuid()))
-	if cache, err := os.UserCacheDir(); err == nil {
-		dir = filepath.Join(cache, "stepbench")
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make cache folder: %w: set XDG_CACHE_HOME to a writable folder", err)
-	}
-	return dir, checkOwner(dir)
-}
-
-// checkOwner refuses a folder that another user owns or can write.
-func checkOwner(dir string) error {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.IsDir() || int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("cache folder %s is not this user's alone: remove it or set XDG_CACHE_HOME", dir)
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ type TokenizerOptions struct {
 	Model string
 	// ChatTemplate is a Jinja template instead of the tokenizer's own.
 	ChatTemplate string
+	// TrustRemoteCode lets Python code run that is in the model's folder.
+	TrustRemoteCode bool
 	// Processes is their number; 0 means 1.
 	Processes int
 	Host      Host
@@ -107,7 +109,10 @@ func (t *Tokenizers) start() (s *pythonScript, hasTemplate bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("open the tokenizer of %s: %w", t.opt.Model, err)
 	}
-	question := struct{ Model, ChatTemplate string }{t.opt.Model, t.opt.ChatTemplate}
+	question := struct {
+		Model, ChatTemplate string
+		TrustRemoteCode     bool
+	}{t.opt.Model, t.opt.ChatTemplate, t.opt.TrustRemoteCode}
 	var facts struct {
 		ChatTemplate bool   `json:"chat_template"`
 		Error        string `json:"error"`

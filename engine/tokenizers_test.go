@@ -202,20 +202,23 @@ func TestTokenizersThatDie(t *testing.T) {
 func TestOpenTokenizers_Errors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name   string
-		model  string
-		python string
-		want   string
+		name    string
+		model   string
+		trusted bool
+		python  string
+		want    string
 	}{
-		{"no tokenizer", "/models/unknown", "",
+		{"no tokenizer", "/models/unknown", false, "",
 			"open the tokenizer of /models/unknown: OSError: /models/unknown is not a local folder and is not a model identifier"},
-		{"no python", "/models/bytes", "/nonexistent/python",
+		{"the model's own code, asked for", "/models/bytes", true, "",
+			"open the tokenizer of /models/bytes: RuntimeError: the code of strangers"},
+		{"no python", "/models/bytes", false, "/nonexistent/python",
 			"open the tokenizer of /models/bytes: python /nonexistent/python: no such file or directory: set STEPBENCH_PYTHON to a python executable"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			opt := engine.TokenizerOptions{Model: tt.model, Env: onFakeVLLM(t).Env, Processes: 2, Host: engine.Host{Python: tt.python}}
+			opt := engine.TokenizerOptions{Model: tt.model, TrustRemoteCode: tt.trusted, Env: onFakeVLLM(t).Env, Processes: 2, Host: engine.Host{Python: tt.python}}
 			k, err := engine.OpenTokenizers(t.Context(), opt)
 			if k != nil || err == nil || err.Error() != tt.want || !errors.Is(err, engine.ErrEnvironment) {
 				t.Errorf("error %v\nwant  %s", err, tt.want)

@@ -114,8 +114,9 @@ func batchAction(c *cli.Context) error {
 // runBatch opens the tokenizers and runs the job, which finishes the store.
 func runBatch(ctx context.Context, c *cli.Context, job *batchJob, cfg engine.Config, source *input.Source, store *output.Store, p *progress) error {
 	opt := workerOptions(c, p)
+	trusted, _ := cfg.Extra["trust_remote_code"].(bool)
 	texts, err := engine.OpenTokenizers(ctx, engine.TokenizerOptions{
-		Model: cfg.Model.Path, ChatTemplate: job.template, Processes: job.tokenizers, Host: opt.Host, Log: opt.Log,
+		Model: cfg.Model.Path, ChatTemplate: job.template, TrustRemoteCode: trusted, Processes: job.tokenizers, Host: opt.Host, Log: opt.Log,
 	})
 	if err != nil {
 		return errors.Join(err, store.Finish(output.Interrupted, 0))

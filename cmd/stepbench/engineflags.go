@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,6 +12,7 @@ import (
 
 	"stepbench/engine"
 	"stepbench/engine/preset"
+	"stepbench/internal/cachedir"
 )
 
 // engineFlags are those of every command that opens an engine.
@@ -51,7 +52,7 @@ const cpuKVCacheMiB = 1024
 // engineConfig resolves the model and the limits. Text is never needed here, so
 // the engine opens without a tokenizer.
 func engineConfig(c *cli.Context) (engine.Config, error) {
-	model, err := preset.Resolve(c.Context, c.String("model"), modelCache())
+	model, err := resolveModel(c.Context, c.String("model"))
 	if err != nil {
 		return engine.Config{}, err
 	}
@@ -76,7 +77,7 @@ func engineConfig(c *cli.Context) (engine.Config, error) {
 		TP: c.Int("tp"), PP: c.Int("pp"), Executor: engine.Executor(c.String("executor")),
 		SkipTokenizer: true, Extra: extra,
 	})
-	return cfg, cfg.CheckParallel()
+	return cfg, errors.Join(cfg.CheckParallel(), preset.CheckWeights(&cfg))
 }
 
 // forThisMachine fills in what vLLM's own defaults get wrong without a GPU: a KV
@@ -128,10 +129,11 @@ func workerOptions(c *cli.Context, p *progress) engine.WorkerOptions {
 	}
 }
 
-// modelCache holds generated model folders.
-func modelCache() string {
-	if dir, err := os.UserCacheDir(); err == nil {
-		return filepath.Join(dir, "stepbench", "models")
+// resolveModel finds the model of that name; what a preset needs is in the cache.
+func resolveModel(ctx context.Context, name string) (engine.Model, error) {
+	cache, err := cachedir.Private("models")
+	if err != nil {
+		return engine.Model{}, err
 	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("stepbench-%d", os.Getuid()), "models")
+	return preset.Resolve(ctx, name, cache)
 }

@@ -70,7 +70,7 @@ func planAction(c *cli.Context) error {
 	if !slices.Contains([]string{"md", "json"}, c.String("output")) {
 		return exitWith(exitUsage, fmt.Errorf("--output %q: choose md or json", c.String("output")))
 	}
-	model, err := preset.Resolve(c.Context, c.String("model"), modelCache())
+	model, err := resolveModel(c.Context, c.String("model"))
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}
@@ -201,7 +201,7 @@ func figuresIn(c *cli.Context, file string, plan *capacity.Plan) (*capacity.Meas
 		shapes[cell.Model] = nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(shapes)) {
-		model, err := preset.Resolve(c.Context, name, modelCache())
+		model, err := resolveModel(c.Context, name)
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,6 @@ import (
 	"stepbench/bench/telemetry"
 	"stepbench/bench/workload"
 	"stepbench/engine"
-	"stepbench/engine/preset"
 )
 
 // BenchmarkSampling measures what telemetry at 10 Hz costs: the same offline plan
@@ -21,7 +20,7 @@ import (
 // CPU time, of one core.
 func BenchmarkSampling(b *testing.B) {
 	const groups = 6
-	model, err := preset.Resolve(b.Context(), "gpt2:2", modelCache())
+	model, err := resolveModel(b.Context(), "gpt2:2")
 	if err != nil {
 		b.Fatal(err)
 	}

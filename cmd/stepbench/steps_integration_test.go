@@ -13,7 +13,6 @@ import (
 
 	"stepbench/bench/micro"
 	"stepbench/engine"
-	"stepbench/engine/preset"
 )
 
 // stepsRow is what the tests read of a JSONL row.
@@ -216,7 +215,7 @@ func TestGridsAgree(t *testing.T) {
 // tinyModel is the preset "tiny", with its files.
 func tinyModel(t *testing.T) engine.Model {
 	t.Helper()
-	model, err := preset.Resolve(t.Context(), "tiny", modelCache())
+	model, err := resolveModel(t.Context(), "tiny")
 	if err != nil {
 		t.Fatal(err)
 	}

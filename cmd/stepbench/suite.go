@@ -87,7 +87,7 @@ func thisMachine(c *cli.Context) suite.Machine {
 	m := suite.Machine{
 		MemoryBytes: record.ReadHost(os.DirFS("/")).MemoryBytes,
 		Config: func(name string, o suite.EngineOptions) (engine.Config, error) {
-			model, err := preset.Resolve(ctx, name, modelCache())
+			model, err := resolveModel(ctx, name)
 			if err != nil {
 				return engine.Config{}, err
 			}
@@ -95,11 +95,12 @@ func thisMachine(c *cli.Context) suite.Machine {
 			if err != nil {
 				return engine.Config{}, err
 			}
-			return forThisMachine(engine.Config{
+			cfg := forThisMachine(engine.Config{
 				Model: model, DType: o.DType, EnforceEager: o.Eager != nil && *o.Eager, MaxModelLen: o.MaxModelLen,
 				MaxNumSeqs: o.MaxNumSeqs, MaxNumBatchedTokens: o.MaxNumBatchedTokens, KVCacheBytes: o.KVCacheMiB << 20,
 				Executor: engine.Executor(o.Executor), SkipTokenizer: true, Extra: args,
-			}), nil
+			})
+			return cfg, preset.CheckWeights(&cfg)
 		},
 	}
 	if hasNVIDIA() {

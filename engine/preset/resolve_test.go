@@ -26,29 +26,20 @@ func writeFiles(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-const (
-	llamaConfig = `{"architectures": ["LlamaForCausalLM"], "vocab_size": 10, "hidden_size": 8, "intermediate_size": 16,
-		"num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 32}`
-	weights = "model.safetensors"
-)
+const llamaConfig = `{"architectures": ["LlamaForCausalLM"], "vocab_size": 10, "hidden_size": 8, "intermediate_size": 16,
+	"num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 32}`
 
 func TestResolve_Folders(t *testing.T) {
 	work := t.TempDir()
 	t.Chdir(work)
 	writeFiles(t, work, map[string]string{
-		"go.mod":                    "module stepbench\n",
-		"mine/config.json":          llamaConfig,
-		"mine/" + weights:           "",
-		"other/config.json":         `{"architectures": ["MambaForCausalLM"]}`,
-		"other/" + weights:          "",
-		"noise/config.json":         `{"architectures": ["MambaForCausalLM"], "stepbench_synthetic": true}`,
-		"models/real/config.json":   llamaConfig,
-		"models/real/" + weights:    "",
-		"models/gpt2/config.json":   llamaConfig, // presets go first
-		"sub/deeper/not-a-model":    "",
-		"mixed/config.json":         llamaConfig,
-		"mixed/pytorch_model.bin":   "",
-		"mixed/x-00001.safetensors": "",
+		"go.mod":                  "module stepbench\n",
+		"mine/config.json":        llamaConfig,
+		"other/config.json":       `{"architectures": ["MambaForCausalLM"]}`,
+		"noise/config.json":       `{"architectures": ["MambaForCausalLM"], "stepbench_synthetic": true}`,
+		"models/real/config.json": llamaConfig,
+		"models/gpt2/config.json": llamaConfig, // presets go first
+		"sub/deeper/not-a-model":  "",
 	})
 	shape := &engine.ModelShape{
 		Architecture: "LlamaForCausalLM", Layers: 1, Hidden: 8, Intermediate: 16, Heads: 2, KVHeads: 2,
@@ -63,7 +54,6 @@ func TestResolve_Folders(t *testing.T) {
 		{name: "dot path", model: "./mine", want: engine.Model{Path: "mine", Shape: shape, ConfigSHA256: llamaHash}},
 		{name: "absolute path", model: filepath.Join(work, "mine"), want: engine.Model{Path: "mine", Shape: shape, ConfigSHA256: llamaHash}},
 		{name: "parent path", model: "../mine", chdir: "sub", want: engine.Model{Path: "mine", Shape: shape, ConfigSHA256: llamaHash}},
-		{name: "pickle beside safetensors", model: "mixed", want: engine.Model{Path: "mixed", Shape: shape, ConfigSHA256: llamaHash}},
 		{name: "unknown architecture", model: "other", want: engine.Model{Path: "other", ConfigSHA256: otherHash}},
 		{name: "random weights asked for", model: "noise", want: engine.Model{Path: "noise", Synthetic: true, ConfigSHA256: hash([]byte(`{"architectures": ["MambaForCausalLM"], "stepbench_synthetic": true}`))}},
 		{name: "converted", model: "real", want: engine.Model{Path: "models/real", Shape: shape, ConfigSHA256: llamaHash}},
@@ -95,13 +85,10 @@ func TestResolve_Errors(t *testing.T) {
 	work := t.TempDir()
 	t.Chdir(work)
 	writeFiles(t, work, map[string]string{
-		"empty/notes.txt":          "",
-		"file":                     "",
-		"broken/config.json":       "{",
-		"list/config.json":         "[]",
-		"pickle/config.json":       llamaConfig,
-		"pickle/pytorch_model.bin": "",
-		"bare/config.json":         llamaConfig,
+		"empty/notes.txt":    "",
+		"file":               "",
+		"broken/config.json": "{",
+		"list/config.json":   "[]",
 	})
 	const choose = "give a preset (tiny, gpt2, smollm2-135m, llama-2-7b, llama-2-13b; NAME:N for N layers), " +
 		"smollm2-135m-instruct (after make model), a model folder, or a hub name ORG/NAME"
@@ -125,8 +112,6 @@ func TestResolve_Errors(t *testing.T) {
 		{"no config.json", "empty", `model "empty": no WORK/empty/config.json: give a Hugging Face model folder`},
 		{"broken config.json", "broken", `model "broken": WORK/broken/config.json is not a JSON object: unexpected end of JSON input`},
 		{"config.json is a list", "list", `model "list": WORK/list/config.json is not a JSON object: json: cannot unmarshal array into Go value of type map[string]json.RawMessage`},
-		{"pickle only", "pickle", `model "pickle": pytorch_model.bin is a pickle, which can run code when loaded, and there is no *.safetensors in WORK/pickle: convert it with transformers' save_pretrained`},
-		{"no weights", "bare", `model "bare": no *.safetensors in WORK/bare: add the weights, or "stepbench_synthetic": true to its config.json for random ones`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 
-from . import describe, numerics, ranks, spawned, variant
+from . import describe, numerics, ranks, rendezvous, spawned, variant, weights
 from .conditions import Conditions
 from .profile import Profiler
 
@@ -47,9 +47,9 @@ def engine_args(config):
         "async_scheduling": False,  # one step() is one forward pass
         "generation_config": "vllm",
         "disable_log_stats": False,
+        "load_format": weights.load_format(model),
+        "trust_remote_code": False,  # a model folder's own Python
     }
-    if model.get("synthetic"):
-        args["load_format"] = "dummy"
     for key, name in (
         ("dtype", "dtype"),
         ("max_model_len", "max_model_len"),
@@ -104,6 +104,7 @@ def open_session(text):
     loaded = variant.load(changed)
     say(f"opening {config['model']['name']}")
     args = engine_args(config)
+    rendezvous.private(args.get("distributed_executor_backend"))
     with watched(args):
         engine = LLMEngine.from_engine_args(EngineArgs(**args))
     session = Session(engine, Probe(engine), audit=config.get("audit", False))

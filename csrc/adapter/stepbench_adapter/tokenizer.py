@@ -23,7 +23,7 @@ def main():
     sys.stdout = sys.stderr  # libraries may print; answers must stay clean
     first = json.loads(sys.stdin.readline())
     try:
-        texts = Texts(load(first["Model"]), first["ChatTemplate"])
+        texts = Texts(load(first["Model"], first["TrustRemoteCode"]), first["ChatTemplate"])
         answer(answers, {"chat_template": texts.template is not None})
     except Exception as error:  # the parent names it and ends
         answer(answers, {"error": describe(error)})
@@ -42,13 +42,13 @@ def describe(error):
     return f"{type(error).__name__}: {error}"
 
 
-def load(model):
+def load(model, trust_remote_code):
     sys.modules.setdefault("torch", None)  # takes seconds, and no tokenizer needs it
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # else a warning for each prompt longer than the model's
-    return AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    return AutoTokenizer.from_pretrained(model, trust_remote_code=trust_remote_code)
 
 
 class Texts:
