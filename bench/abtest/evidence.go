@@ -2,6 +2,8 @@ package abtest
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -48,6 +50,28 @@ type Evidence struct {
 	// TimeUp says that the time allowed ended it before the plan did.
 	TimeUp   bool    `json:"time_up,omitempty"`
 	ElapsedS float64 `json:"elapsed_s"`
+}
+
+// Check finds what no comparison has written, in evidence that was read: a judge
+// relies on the rest.
+func (ev *Evidence) Check() error {
+	if len(ev.Plan.Looks) == 0 {
+		return errors.New("its plan has no launches")
+	}
+	for i := range ev.Launches {
+		for k := range ev.Launches[i].Bursts {
+			b := &ev.Launches[i].Bursts[k]
+			switch {
+			case b.Burst == nil:
+				return fmt.Errorf("launch %d: burst %d has no times", i+1, k+1)
+			case b.Kind != Timing && b.Kind != Attribution:
+				return fmt.Errorf("launch %d: burst %d is of kind %q", i+1, k+1, b.Kind)
+			case b.Kind == Attribution && b.Drop == "" && b.Profile == nil:
+				return fmt.Errorf("launch %d: burst %d has no profile", i+1, k+1)
+			}
+		}
+	}
+	return nil
 }
 
 // hostsDiffer says that the sides run in different kinds of process.

@@ -47,7 +47,7 @@ type measured struct {
 	batches  []engine.Batch
 }
 
-func simulate(t *testing.T, change func(*workload.Flags, *workloadtest.Engine)) measured {
+func simulate(t testing.TB, change func(*workload.Flags, *workloadtest.Engine)) measured {
 	t.Helper()
 	flags, e := workload.DefaultFlags(), workloadtest.Default()
 	if change != nil {

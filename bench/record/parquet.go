@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"stepbench/internal/atomicfile"
+	"stepbench/internal/parquetfile"
 )
 
 // Keys of the Parquet files' own metadata.
@@ -59,9 +61,8 @@ func writeParquet[T any](path string, rows []T, manifestHash string) (File, erro
 	return File{Rows: len(rows), SHA256: hex.EncodeToString(sum.Sum(nil))}, err
 }
 
-// readParquet reads all rows of path and the manifest hash it carries. It
-// parses nothing but the very bytes that were written: the Parquet reader
-// trusts its input, and a damaged file can crash it.
+// readParquet reads all rows of path and the manifest hash it carries. Only the
+// very bytes that were written are parsed, or those that somebody wrote a hash for.
 func readParquet[T any](path string, want File) (rows []T, manifestHash string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -76,20 +77,43 @@ func readParquet[T any](path string, want File) (rows []T, manifestHash string, 
 	if got := hex.EncodeToString(sum.Sum(nil)); got != want.SHA256 {
 		return nil, "", fmt.Errorf("read %s: it is damaged, or not this run's: sha256 %s, %s says %s", path, got, ManifestFile, want.SHA256)
 	}
-	file, err := parquet.OpenFile(f, size)
+	rows, manifestHash, err = parseParquet[T](f, size, want.Rows)
 	if err != nil {
 		return nil, "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return rows, manifestHash, nil
+}
+
+// parseParquet reads a table of so many rows, whatever its bytes are: a damaged
+// footer can promise any number of them.
+func parseParquet[T any](r io.ReaderAt, size int64, want int) (rows []T, manifestHash string, err error) {
+	defer parquetfile.Recover(&err)
+	if err := parquetfile.CheckFooter(r, size); err != nil {
+		return nil, "", err
+	}
+	file, err := parquet.OpenFile(r, size)
+	if err != nil {
+		return nil, "", err
 	}
 	if version, _ := file.Lookup(metaSchemaVersion); version != strconv.Itoa(SchemaVersion) {
-		return nil, "", fmt.Errorf("read %s: schema version %q, this program reads %d", path, version, SchemaVersion)
+		return nil, "", fmt.Errorf("schema version %q, this program reads %d", version, SchemaVersion)
 	}
-	rows, err = parquet.Read[T](f, size)
-	if err != nil {
-		return nil, "", fmt.Errorf("read %s: %w", path, err)
+	in := parquet.NewGenericReader[T](file)
+	defer in.Close()
+	for buffer := make([]T, 256); ; {
+		clear(buffer) // slices of rows that were given are not ours to write to
+		n, err := in.Read(buffer)
+		rows = append(rows, buffer[:n]...)
+		switch ended := errors.Is(err, io.EOF); {
+		case err != nil && !ended:
+			return nil, "", err
+		case len(rows) > want || ended && len(rows) < want:
+			return nil, "", fmt.Errorf("%d rows, %s says %d", len(rows), ManifestFile, want)
+		case ended:
+			manifestHash, _ = file.Lookup(metaManifestHash)
+			return rows, manifestHash, nil
+		case n == 0:
+			return nil, "", errors.New("its rows end before their number says")
+		}
 	}
-	if len(rows) != want.Rows {
-		return nil, "", fmt.Errorf("read %s: %d rows, %s says %d", path, len(rows), ManifestFile, want.Rows)
-	}
-	manifestHash, _ = file.Lookup(metaManifestHash)
-	return rows, manifestHash, nil
 }

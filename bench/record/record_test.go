@@ -18,7 +18,7 @@ import (
 )
 
 // write records m and finishes it.
-func write(t *testing.T, m measured, state State, cause error) string {
+func write(t testing.TB, m measured, state State, cause error) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
 	run, err := Create(dir, manifest(m))
@@ -35,7 +35,7 @@ func write(t *testing.T, m measured, state State, cause error) string {
 	return dir
 }
 
-func open(t *testing.T, dir string) *Record {
+func open(t testing.TB, dir string) *Record {
 	t.Helper()
 	r, err := Open(dir)
 	if err != nil {

@@ -128,7 +128,25 @@ func Open(dir string) (*Manifest, error) {
 	if m.SchemaVersion != SchemaVersion {
 		return nil, fmt.Errorf("read %s: schema version %d, this program reads %d: use the stepbench that wrote it", path, m.SchemaVersion, SchemaVersion)
 	}
+	for _, place := range m.places() {
+		if place != "" && !filepath.IsLocal(filepath.FromSlash(place)) {
+			return nil, fmt.Errorf("read %s: %q is not in the suite's directory", path, place)
+		}
+	}
 	return m, nil
+}
+
+// places are the files and folders that m names, relative to its own.
+func (m *Manifest) places() (all []string) {
+	for i := range m.Engines {
+		all = append(all, m.Engines[i].Dir, m.Engines[i].Attribution)
+	}
+	for i := range m.Points {
+		for _, r := range m.Points[i].Repeats {
+			all = append(all, r.Dir)
+		}
+	}
+	return all
 }
 
 // save writes the manifest so that its name never holds half of it.

@@ -24,7 +24,7 @@ func calibrateFrom(c *cli.Context, dirs []string) error {
 		if err != nil {
 			return exitWith(exitUsage, err)
 		}
-		if r := abtest.Judge(ev, abtest.Rules{}); ev.Failure != nil || r.Identical == "" {
+		if r := abtest.Judge(ev, abtest.Rules{}); ev.Failure != nil || r.Identical == "" || len(ev.Launches) == 0 {
 			return exitWith(exitUsage, fmt.Errorf("%s is not a comparison of one build with itself that ended well", dir))
 		}
 		all = append(all, ev)

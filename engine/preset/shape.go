@@ -30,8 +30,15 @@ type hfConfig struct {
 	NPositions int `json:"n_positions"`
 }
 
+// Sizes beyond any model, below which no product overflows.
+const (
+	widest  = 1 << 20
+	deepest = 1 << 14
+	longest = 1 << 30
+)
+
 // readShape gives the sizes of the model that config.json describes, nil if it
-// is of no family known here or a size is missing. Layouts are those of
+// is of no family known here or a size is missing or absurd. Layouts are those of
 // transformers' models/{llama,mistral,qwen2,qwen3,gpt2}/modeling_*.py.
 func readShape(config []byte) *engine.ModelShape {
 	var c hfConfig
@@ -71,7 +78,9 @@ func readShape(config []byte) *engine.ModelShape {
 	if s.HeadDim == 0 && s.Heads > 0 {
 		s.HeadDim = s.Hidden / s.Heads
 	}
-	if min(s.Layers, s.Hidden, s.Intermediate, s.Heads, s.KVHeads, s.HeadDim, s.Vocab, s.MaxPositions) <= 0 {
+	if min(s.Layers, s.Hidden, s.Intermediate, s.Heads, s.KVHeads, s.HeadDim, s.Vocab, s.MaxPositions) <= 0 ||
+		max(s.Hidden, s.Intermediate, s.Heads, s.KVHeads, s.HeadDim) > widest || max(s.Heads, s.KVHeads)*s.HeadDim > widest ||
+		s.Layers > deepest || max(s.Vocab, s.MaxPositions) > longest {
 		return nil
 	}
 	s.Parameters = count(*s, c)

@@ -1,6 +1,9 @@
 package preset
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Sizes and totals as published with each model.
 func TestReadShape_Parameters(t *testing.T) {
@@ -44,4 +47,31 @@ func TestReadShape_Unknown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzReadShape: a folder's config.json gives sizes that can be computed with, or
+// none.
+func FuzzReadShape(f *testing.F) {
+	entries, err := configs.ReadDir("configs")
+	if err != nil || len(entries) == 0 {
+		f.Fatal(entries, err)
+	}
+	for _, e := range entries {
+		config, err := configs.ReadFile("configs/" + e.Name())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(config)
+	}
+	f.Add([]byte(strings.Replace(llamaConfig, `"hidden_size": 8`, `"hidden_size": 9223372036854775807`, 1)))
+	f.Add([]byte(`{"architectures": ["GPT2LMHeadModel"], "n_head": -1}`))
+	f.Fuzz(func(t *testing.T, config []byte) {
+		s := readShape(config)
+		if s == nil {
+			return
+		}
+		if least := int64(s.Vocab)*int64(s.Hidden) + int64(s.Layers)*int64(s.Hidden)*int64(s.Intermediate); s.Parameters < least || least <= 0 {
+			t.Errorf("%d parameters of %+v", s.Parameters, s)
+		}
+	})
 }

@@ -28,8 +28,18 @@ func Open(path string) (*Manifest, *abtest.Evidence, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		ev, err = fromJournal(filepath.Join(path, JournalFile), &m)
 	}
-	return &m, &ev, err
+	if err == nil {
+		err = ev.Check()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the comparison in %s: %w", path, err)
+	}
+	return &m, &ev, nil
 }
+
+// mostLaunches is far beyond any plan: a launch's number in a journal is not
+// believed beyond it.
+const mostLaunches = 10_000
 
 func fromJournal(path string, m *Manifest) (abtest.Evidence, error) {
 	ev := abtest.Evidence{Sides: m.Sides, Plan: m.Plan, Cells: m.Cells, Model: m.Engine.Model, Interrupted: true}
@@ -50,6 +60,9 @@ func fromJournal(path string, m *Manifest) (abtest.Evidence, error) {
 		var l line
 		if err := json.Unmarshal(text, &l); err != nil {
 			return ev, fmt.Errorf("%s, line %d: %w", path, n, err)
+		}
+		if l.Launch < 1 || l.Launch > mostLaunches {
+			return ev, fmt.Errorf("%s, line %d: launch %d is none", path, n, l.Launch)
 		}
 		for len(ev.Launches) < l.Launch {
 			ev.Launches = append(ev.Launches, abtest.Launch{Number: len(ev.Launches) + 1})

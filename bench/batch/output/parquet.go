@@ -12,6 +12,7 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"stepbench/bench/batch"
+	"stepbench/internal/parquetfile"
 )
 
 // choiceRow is a line of a Parquet file: a choice of a row, or the failure or
@@ -153,6 +154,9 @@ func newParquetReader(f *os.File) (r *parquetReader, err error) {
 func openParquet(f *os.File) (*parquet.File, error) {
 	info, err := f.Stat()
 	if err != nil {
+		return nil, err
+	}
+	if err := parquetfile.CheckFooter(f, info.Size()); err != nil {
 		return nil, err
 	}
 	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(64<<10))
