@@ -7,6 +7,7 @@ import (
 
 	"stepbench/bench/record"
 	"stepbench/bench/workload"
+	"stepbench/internal/markdown"
 )
 
 // Brief is the result of rec in a few lines for a terminal.
@@ -28,7 +29,7 @@ func Brief(rec *record.Record) string {
 	sum := rec.Summary()
 	if sum == nil {
 		fmt.Fprintf(&b, "%s, nothing was measured\n", state)
-		return b.String()
+		return markdown.Clean(b.String())
 	}
 	fmt.Fprintf(&b, "%s\n", sum.Spec)
 	fmt.Fprintf(&b, "%s, %d of %d requests completed, %s, saturated: %s\n\n",
@@ -54,7 +55,7 @@ func Brief(rec *record.Record) string {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t\n", d.Metric, value(d.MeanNs), percentile(d, 0.5), percentile(d, 0.9), percentile(d, 0.99))
 	}
 	w.Flush() // a strings.Builder cannot fail
-	return b.String()
+	return markdown.Clean(b.String())
 }
 
 func validWord(sum *workload.Summary) string {

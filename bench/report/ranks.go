@@ -51,7 +51,7 @@ func ranks(b *strings.Builder, m *record.Manifest) {
 			row = append(row, absent, absent)
 		}
 		if cuda {
-			row = append(row, r.DeviceUUID, number(float64(u.DeviceUsedBytes)/(1<<30)))
+			row = append(row, plain(r.DeviceUUID), number(float64(u.DeviceUsedBytes)/(1<<30)))
 		}
 		rows = append(rows, row)
 	}

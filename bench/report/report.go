@@ -10,6 +10,7 @@ import (
 
 	"stepbench/bench/record"
 	"stepbench/bench/workload"
+	"stepbench/internal/markdown"
 )
 
 // File is the report's name in a run directory.
@@ -32,7 +33,7 @@ func Write(dir string) error {
 func Markdown(rec *record.Record) string {
 	var b strings.Builder
 	sum := rec.Summary()
-	fmt.Fprintf(&b, "# stepbench %s: %s\n\n", rec.Manifest.Command, modelName(&rec.Manifest))
+	fmt.Fprintf(&b, "# stepbench %s: %s\n\n", plain(rec.Manifest.Command), plain(modelName(&rec.Manifest)))
 	banners(&b, rec, sum)
 	setup(&b, &rec.Manifest)
 	if sum != nil {
@@ -50,9 +51,17 @@ func Markdown(rec *record.Record) string {
 	if sum != nil {
 		howToRead(&b, sum)
 	}
-	fmt.Fprintf(&b, "## Command\n\n```sh\n%s\n```\n", Shell(rec.Manifest.Args))
+	fmt.Fprintf(&b, "## Command\n\n%s", markdown.Fence("sh", Shell(rec.Manifest.Args)))
 	return b.String()
 }
+
+// lines are those of clean text.
+func lines(text string) string {
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(markdown.Clean(text))
+}
+
+// plain makes text that came from data mean itself, on one line.
+func plain(text string) string { return markdown.Escape(markdown.OneLine(text)) }
 
 func modelName(m *record.Manifest) string {
 	if m.Engine.Model.Synthetic {
@@ -74,7 +83,7 @@ func banners(b *strings.Builder, rec *record.Record, sum *workload.Summary) {
 		banner("**FAILED.** What follows is what was measured until then.")
 	}
 	if m.Error != "" {
-		fmt.Fprintf(b, "    %s\n\n", strings.ReplaceAll(strings.TrimSpace(m.Error), "\n", "\n    "))
+		fmt.Fprintf(b, "    %s\n\n", strings.ReplaceAll(strings.TrimSpace(lines(m.Error)), "\n", "\n    "))
 	}
 	if sum == nil {
 		return
@@ -97,7 +106,7 @@ func setup(b *strings.Builder, m *record.Manifest) {
 	b.WriteString("## What was run\n\n")
 	var rows [][]string
 	row := func(name, format string, args ...any) {
-		rows = append(rows, []string{name, fmt.Sprintf(format, args...)})
+		rows = append(rows, []string{name, plain(fmt.Sprintf(format, args...))})
 	}
 	if w := m.Workload; w != nil {
 		row("Load", "%s", w)

@@ -162,7 +162,7 @@ func validity(b *strings.Builder, rec *record.Record, sum *workload.Summary) {
 		table(b, false, []string{"gate", "outcome", "rule", "found", "a failure"}, rows)
 	}
 	for _, w := range append(rec.Manifest.Warnings, rec.Notes...) {
-		fmt.Fprintf(b, "- Warning: %s\n", strings.ReplaceAll(w, "\n", " "))
+		fmt.Fprintf(b, "- Warning: %s\n", plain(w))
 	}
 	if len(rec.Manifest.Warnings)+len(rec.Notes) > 0 {
 		b.WriteString("\n")

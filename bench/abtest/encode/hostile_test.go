@@ -13,8 +13,8 @@ import (
 	"stepbench/bench/abtest/numerics"
 )
 
-// hostileComparison has text that acts as markup wherever text comes from data.
-func hostileComparison(t testing.TB) *Comparison {
+// hostileComparison has the text wherever text comes from data.
+func hostileComparison(t testing.TB, hostile string) *Comparison {
 	c := lab(t, labSpec{
 		plan: "standard", platform: "cuda", cells: []string{hostile}, launches: 4, target: []string{hostile},
 		kernels: []kernelSpec{{hostile, 30, 100, 0.5}, {"gemm", 60, 900, 0}},
@@ -41,7 +41,7 @@ func hostileComparison(t testing.TB) *Comparison {
 }
 
 func TestHostilePage(t *testing.T) {
-	text := string(encode(t, HTML, hostileComparison(t)))
+	text := string(encode(t, HTML, hostileComparison(t, hostile)))
 	titles := 0
 	for _, e := range elements(t, text) {
 		switch e.Name.Local {
@@ -74,7 +74,7 @@ var (
 func TestHostileMarkdown(t *testing.T) {
 	for _, f := range []Format{Markdown, PullRequest} {
 		t.Run(string(f), func(t *testing.T) {
-			checkMarkdown(t, string(encode(t, f, hostileComparison(t))))
+			checkMarkdown(t, string(encode(t, f, hostileComparison(t, hostile))))
 		})
 	}
 }
@@ -141,7 +141,7 @@ func withoutCode(line string) string {
 
 // Programs get the names as they were.
 func TestHostileData(t *testing.T) {
-	c := hostileComparison(t)
+	c := hostileComparison(t, hostile)
 	var doc report
 	if err := json.Unmarshal(encode(t, JSON, c), &doc); err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func Encode(w io.Writer, f Format, res *micro.Results) error {
 	var err error
 	switch f {
 	case Markdown:
-		err = markdown(w, res)
+		err = writeMarkdown(w, res)
 	case CSV:
 		err = table(w, res)
 	case JSON:

@@ -5,12 +5,13 @@ import (
 
 	"stepbench/bench/figure"
 	"stepbench/bench/micro"
+	"stepbench/internal/markdown"
 )
 
 // Heatmap is the figure of res: a panel for each phase and chunk, with the
 // cells that batch and context describe. Refused cells are marked.
 func Heatmap(res *micro.Results) figure.Heatmap {
-	h := figure.Heatmap{Title: "Step time and idle share, " + res.Model.Name, Notes: []string{banner(res)}}
+	h := figure.Heatmap{Title: markdown.OneLine("Step time and idle share, " + res.Model.Name), Notes: []string{markdown.OneLine(banner(res))}}
 	panels := map[string]int{}
 	add := func(c micro.Cell, value figure.HeatCell) {
 		a := c.Axes()

@@ -8,16 +8,17 @@ import (
 
 	"stepbench/bench/micro"
 	"stepbench/engine"
+	"stepbench/internal/markdown"
 )
 
 // nameWidth is where the names of kernels are cut in tables, in characters.
 const nameWidth = 60
 
-// markdown writes a table of all cells and one of their top kernels or ops.
+// writeMarkdown writes a table of all cells and one of their top kernels or ops.
 // Columns that no cell needs are left out.
-func markdown(w io.Writer, res *micro.Results) error {
+func writeMarkdown(w io.Writer, res *micro.Results) error {
 	var b bytes.Buffer
-	fmt.Fprintln(&b, banner(res))
+	fmt.Fprintln(&b, markdown.Escape(markdown.OneLine(banner(res))))
 	fmt.Fprintln(&b)
 	all := rows(res)
 	cellTable(&b, res, all)
@@ -265,7 +266,7 @@ func topTable(b *bytes.Buffer, res *micro.Results, all []row) {
 // shorten cuts the middle out of a long name: its start says what it is, its
 // end which instance.
 func shorten(name string) string {
-	r := []rune(strings.ReplaceAll(name, "`", "'"))
+	r := []rune(strings.ReplaceAll(markdown.OneLine(name), "`", "'"))
 	if len(r) <= nameWidth {
 		return string(r)
 	}

@@ -48,7 +48,7 @@ func TestFormatsParse(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		a    *analysis.Analysis
-	}{{"twelve", twelve()}, {"hostile", hostileAnalysis()}} {
+	}{{"twelve", twelve()}, {"hostile", hostileAnalysis(hostile)}} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows, err := csv.NewReader(bytes.NewReader(encoded(t, FormatCSV, tt.a))).ReadAll()
 			if err != nil || len(rows) != 1+len(tt.a.Points) {

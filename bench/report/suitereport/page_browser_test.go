@@ -5,37 +5,40 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"stepbench/bench/analysis/analysistest"
+	"stepbench/internal/chromium"
+	"stepbench/internal/markdown"
 )
 
 // TestPageInBrowser opens the report from disk as a reader does. With
 // STEPBENCH_SCREENSHOTS=DIR it leaves pictures of it there.
 func TestPageInBrowser(t *testing.T) {
-	b := newChromium(t)
+	b := chromium.Start(t)
 	dir := t.TempDir()
 	if err := Write(dir, analysistest.Twelve()); err != nil {
 		t.Fatal(err)
 	}
-	url := fileURL(t, filepath.Join(dir, HTMLFile))
+	url := chromium.FileURL(t, filepath.Join(dir, HTMLFile))
 	for _, width := range []int{1280, 375} {
 		for _, scheme := range []string{"light", "dark"} {
 			t.Run(fmt.Sprintf("%s_%d", scheme, width), func(t *testing.T) {
-				b.t = t
-				b.show(width, scheme)
-				b.open(url)
+				b.T = t
+				b.Show(width, scheme)
+				b.Open(url)
 				checkSections(t, b)
 				checkFigures(t, b)
 				checkWidth(t, b, width)
 				checkSorting(t, b)
-				if got := b.complaints(url); len(got) > 0 {
+				if got := b.Complaints(url); len(got) > 0 {
 					t.Errorf("the browser complains: %q", got)
 				}
 				if keep := os.Getenv("STEPBENCH_SCREENSHOTS"); keep != "" {
-					if err := b.screenshot(filepath.Join(keep, fmt.Sprintf("report_%s_%d.png", scheme, width))); err != nil {
+					if err := b.Screenshot(filepath.Join(keep, fmt.Sprintf("report_%s_%d.png", scheme, width))); err != nil {
 						t.Error(err)
 					}
 				}
@@ -44,20 +47,41 @@ func TestPageInBrowser(t *testing.T) {
 	}
 }
 
-func checkSections(t *testing.T, b *chromium) {
+// TestHostilePageInBrowser: whatever is in records, the page shows it as text.
+func TestHostilePageInBrowser(t *testing.T) {
+	b := chromium.Start(t)
+	for _, payload := range append([]string{strings.Join(chromium.Payloads, " ")}, chromium.Payloads...) {
+		dir := t.TempDir()
+		if err := Write(dir, hostileAnalysis(payload)); err != nil {
+			t.Fatal(err)
+		}
+		url := chromium.FileURL(t, filepath.Join(dir, HTMLFile))
+		b.Open(url)
+		var text string
+		b.Eval(`document.querySelectorAll("th button").forEach(b => b.click()); document.body.textContent`, &text)
+		if found := append(b.Injected(1), b.Complaints(url)...); len(found) > 0 {
+			t.Errorf("%q became %q", payload, found)
+		}
+		if want := markdown.Clean(payload); !strings.Contains(text, want) {
+			t.Errorf("the page does not show %q", want)
+		}
+	}
+}
+
+func checkSections(t *testing.T, b *chromium.Browser) {
 	t.Helper()
 	var got []string
-	b.eval(`[...document.querySelectorAll("main > section")].filter(s => s.offsetHeight > 40).map(s => s.id)`, &got)
+	b.Eval(`[...document.querySelectorAll("main > section")].filter(s => s.offsetHeight > 40).map(s => s.id)`, &got)
 	want := []string{"conclusions", "machine", "phases", "datasets", "arrivals", "models", "scaling", "cpu", "parallelism", "bottlenecks", "not-run"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("sections (-want +got):\n%s", diff)
 	}
 }
 
-func checkFigures(t *testing.T, b *chromium) {
+func checkFigures(t *testing.T, b *chromium.Browser) {
 	t.Helper()
 	var sizes map[string][3]float64
-	b.eval(`Object.fromEntries([...document.querySelectorAll("figure svg")].map(s => {
+	b.Eval(`Object.fromEntries([...document.querySelectorAll("figure svg")].map(s => {
 		const r = s.getBoundingClientRect();
 		return [s.closest("figure").id, [r.width, r.height, s.querySelectorAll("path").length]];
 	}))`, &sizes)
@@ -77,10 +101,10 @@ func checkFigures(t *testing.T, b *chromium) {
 
 // checkWidth: wide tables and drawings scroll in their own boxes, the page
 // itself does not.
-func checkWidth(t *testing.T, b *chromium, width int) {
+func checkWidth(t *testing.T, b *chromium.Browser, width int) {
 	t.Helper()
 	var scroll int
-	b.eval(`document.documentElement.scrollWidth`, &scroll)
+	b.Eval(`document.documentElement.scrollWidth`, &scroll)
 	if scroll > width {
 		t.Errorf("the page is %d wide in a window of %d", scroll, width)
 	}
@@ -88,7 +112,7 @@ func checkWidth(t *testing.T, b *chromium, width int) {
 
 // checkSorting clicks on the column of achieved rates, twice. The failed
 // configuration has none and stays last.
-func checkSorting(t *testing.T, b *chromium) {
+func checkSorting(t *testing.T, b *chromium.Browser) {
 	t.Helper()
 	const column = `(() => {
 		const table = document.querySelector("#phases table");
@@ -98,9 +122,9 @@ func checkSorting(t *testing.T, b *chromium) {
 		return [...table.tBodies[0].rows].map(r => r.cells[i].dataset.sort === undefined ? -1 : Number(r.cells[i].dataset.sort));
 	})()`
 	var before, up, down []float64
-	b.eval(fmt.Sprintf(column, ""), &before)
-	b.eval(fmt.Sprintf(column, `heads[i].querySelector("button").click();`), &up)
-	b.eval(fmt.Sprintf(column, `heads[i].querySelector("button").click();`), &down)
+	b.Eval(fmt.Sprintf(column, ""), &before)
+	b.Eval(fmt.Sprintf(column, `heads[i].querySelector("button").click();`), &up)
+	b.Eval(fmt.Sprintf(column, `heads[i].querySelector("button").click();`), &down)
 	measured := slices.DeleteFunc(slices.Clone(before), func(x float64) bool { return x < 0 })
 	if len(measured) != len(before)-1 {
 		t.Fatalf("rates %v, want all but one", before)

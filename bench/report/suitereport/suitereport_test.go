@@ -79,8 +79,8 @@ func TestWrite(t *testing.T) {
 // hostile acts as markup in HTML, SVG, Markdown, CSV and benchfmt alike.
 const hostile = "</svg><script>alert(1)</script>\"'>|`x`\n## head\r\u202e\x1b[31m\xff, \"a\""
 
-// hostileAnalysis has it wherever text comes from data.
-func hostileAnalysis() *analysis.Analysis {
+// hostileAnalysis has the text wherever text comes from data.
+func hostileAnalysis(hostile string) *analysis.Analysis {
 	a := twelve()
 	a.Suite, a.Profile = hostile, hostile
 	a.Args, a.Warnings = []string{hostile}, []string{hostile}
@@ -115,7 +115,7 @@ func hostileAnalysis() *analysis.Analysis {
 }
 
 func TestHostileText(t *testing.T) {
-	a := hostileAnalysis()
+	a := hostileAnalysis(hostile)
 	var page bytes.Buffer
 	if err := HTML(&page, a); err != nil {
 		t.Fatal(err)
