@@ -67,7 +67,7 @@ func (t Tree) against(ctx context.Context, revision string) (Changes, error) {
 	if _, err := t.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}"); err != nil {
 		return Changes{}, refuse("--against %s: no such revision in %s", revision, t.Given)
 	}
-	differing, err := t.git(ctx, append([]string{"diff", "--name-only", "--no-renames", "-z", revision, "--"}, changeable...)...)
+	differing, err := t.git(ctx, append([]string{"diff", "--name-only", "--no-renames", "-z", "--end-of-options", revision, "--"}, changeable...)...)
 	if err != nil {
 		return Changes{}, fmt.Errorf("git diff in %s: %w", t.Given, err)
 	}

@@ -217,7 +217,7 @@ func (p *project) follow(pipe io.Reader) string {
 			skip = false
 		case strings.HasPrefix(line, "FAILED: "):
 			skip = true
-		case strings.HasPrefix(line, "ninja: "):
+		case strings.HasPrefix(line, "ninja: ") && !strings.HasPrefix(line, "ninja: error: "):
 		case strings.HasPrefix(line, "["):
 			if step := p.step(line); step != "" {
 				p.log(step)

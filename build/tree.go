@@ -28,6 +28,9 @@ func OpenTree(ctx context.Context, dir string) (Tree, error) {
 	if err != nil {
 		return Tree{}, refuse("source tree %s: not found", dir)
 	}
+	if strings.ContainsAny(abs, "|;[]\\\n\r\t") || strings.Contains(abs, "$(") {
+		return Tree{}, refuse("source tree %q: CMake does not quote |, ;, $(, backslashes, brackets, tabs and line breaks for ninja: move it to a folder without them", abs)
+	}
 	for _, need := range []string{"CMakeLists.txt", "cmake/utils.cmake", "csrc"} {
 		if _, err := os.Stat(filepath.Join(abs, need)); err != nil {
 			return Tree{}, refuse("%s is not a vLLM source tree: it has no %s (make vllm-source unpacks one in out/vllm-source)", dir, need)

@@ -65,8 +65,9 @@ function(stepbench_add_variant name)
   target_link_libraries(${name} PRIVATE ${arg_LINK})
 endfunction()
 
-# A library with the variant's flags; the precompiled header where there is one.
-macro(stepbench_library target kind)
+# A library with the variant's flags; the precompiled header where there is one. A macro
+# would evaluate its arguments again: paths may hold ${.
+function(stepbench_library target kind)
   add_library(${target} ${kind} ${ARGN})
   target_include_directories(${target} SYSTEM PRIVATE ${arg_SYSTEM_INCLUDES})
   target_compile_definitions(${target} PRIVATE ${arg_DEFINES})
@@ -78,7 +79,7 @@ macro(stepbench_library target kind)
       target_precompile_headers(${target} REUSE_FROM stepbench_precompiled)
     endif()
   endif()
-endmacro()
+endfunction()
 
 function(stepbench_cuda_object out name unit)
   string(SHA256 place "${unit}")

@@ -3,13 +3,16 @@ package shard
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -40,33 +43,91 @@ func TestSlurmManifest(t *testing.T) {
 	}
 }
 
-func TestKubernetesManifest(t *testing.T) {
+// paths that a shell would act on, were it to read them twice.
+var paths = []string{
+	"plain", "two words", "$(touch TRACE)", "`touch TRACE`", "'; touch TRACE; '", "\"; touch TRACE; \"", "*", "-x", "a\nb", "a;touch TRACE", "${HOME}", `\`,
+}
+
+// TestManifestsQuote: paths reach the program as they are.
+func TestManifestsQuote(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash to run them with")
+	}
+	job := kubernetesJob(t)
+	tests := []struct {
+		name, index string
+		command     []string
+	}{
+		{"slurm", "SLURM_ARRAY_TASK_ID", []string{bash, manifests + "slurm.sh"}},
+		{"kubernetes", kubeIndex, job.Spec.Template.Spec.Containers[0].Command},
+	}
+	for _, tt := range tests {
+		for i, path := range paths {
+			t.Run(fmt.Sprintf("%s-%d", tt.name, i), func(t *testing.T) {
+				bin, work := t.TempDir(), t.TempDir()
+				trace, got := filepath.Join(work, "trace"), filepath.Join(work, "got")
+				for name, script := range map[string]string{
+					"stepbench": "#!/bin/sh\nprintf '%s\\0' \"$@\" >" + got + "\n",
+					"srun":      "#!/bin/sh\nexec \"$@\"\n",
+				} {
+					if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
+						t.Fatal(err)
+					}
+				}
+				path := strings.ReplaceAll(path, "TRACE", trace)
+				model, in, out := "m"+path, "i"+path, filepath.Join(work, "o"+path)
+				cmd := exec.Command(tt.command[0], tt.command[1:]...)
+				cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), tt.index + "=3", "STEPBENCH=" + filepath.Join(bin, "stepbench"), "MODEL=" + model, "INPUT=" + in, "OUTPUT=" + out}
+				if text, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, text)
+				}
+				args, err := os.ReadFile(got)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := []string{"batch", "--model", model, "--shard", "auto", in, out + "/shard-3"}
+				if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")); diff != "" {
+					t.Errorf("arguments (-want +got)\n%s", diff)
+				}
+				if _, err := os.Stat(trace); err == nil {
+					t.Error("the shell ran what is in a path")
+				}
+			})
+		}
+	}
+}
+
+// kubernetesManifest is what the tests read of it.
+type kubernetesManifest struct {
+	Kind string
+	Spec struct {
+		CompletionMode string `yaml:"completionMode"`
+		Completions    int
+		Template       struct {
+			Spec struct {
+				Containers []struct {
+					Name    string
+					Command []string
+					Env     []struct{ Name, Value string }
+				}
+			}
+		}
+		PodFailurePolicy struct {
+			Rules []struct {
+				OnExitCodes struct {
+					ContainerName string `yaml:"containerName"`
+				} `yaml:"onExitCodes"`
+			}
+		} `yaml:"podFailurePolicy"`
+	}
+}
+
+func kubernetesJob(t *testing.T) (job kubernetesManifest) {
+	t.Helper()
 	text, err := os.ReadFile(manifests + "kubernetes.yaml")
 	if err != nil {
 		t.Fatal(err)
-	}
-	var job struct {
-		Kind string
-		Spec struct {
-			CompletionMode string `yaml:"completionMode"`
-			Completions    int
-			Template       struct {
-				Spec struct {
-					Containers []struct {
-						Name    string
-						Command []string
-						Env     []struct{ Name, Value string }
-					}
-				}
-			}
-			PodFailurePolicy struct {
-				Rules []struct {
-					OnExitCodes struct {
-						ContainerName string `yaml:"containerName"`
-					} `yaml:"onExitCodes"`
-				}
-			} `yaml:"podFailurePolicy"`
-		}
 	}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	if err := d.Decode(&job); err != nil {
@@ -75,6 +136,11 @@ func TestKubernetesManifest(t *testing.T) {
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		t.Errorf("more than one document: %v", err)
 	}
+	return job
+}
+
+func TestKubernetesManifest(t *testing.T) {
+	job := kubernetesJob(t)
 	if job.Kind != "Job" || job.Spec.CompletionMode != "Indexed" {
 		t.Errorf("a %s with completions %s", job.Kind, job.Spec.CompletionMode)
 	}
