@@ -74,7 +74,8 @@ type Remote struct {
 	log     *logTail
 	info    Info
 
-	left footprint // of its ranks
+	left  footprint // of its ranks
+	kills int       // oomKills before its start
 
 	exited  chan struct{}
 	exitErr error // set before exited is closed
@@ -135,7 +136,7 @@ func startWorker(opt WorkerOptions, left footprint) (*Remote, error) {
 	}
 	r := &Remote{
 		opt: opt, in: in, reports: make(chan report, 16), exited: make(chan struct{}),
-		log: newLogTail(opt.Log), left: left,
+		log: newLogTail(opt.Log), left: left, kills: oomKills(),
 	}
 	r.cmd = exec.Command(argv[0], argv[1:]...)
 	r.cmd.Env = env
@@ -286,7 +287,20 @@ func (r *Remote) lost(during string) error {
 	if r.exitErr != nil {
 		what = "died: " + r.exitErr.Error()
 	}
+	if oomKills() > r.kills && killed(r.exitErr) {
+		what += " (the kernel ended a process for want of memory meanwhile)"
+	}
 	return r.failure(during, what)
+}
+
+// killed says that SIGKILL ended a process.
+func killed(exit error) bool {
+	var status *exec.ExitError
+	if !errors.As(exit, &status) {
+		return false
+	}
+	wait, ok := status.Sys().(syscall.WaitStatus)
+	return ok && wait.Signaled() && wait.Signal() == syscall.SIGKILL
 }
 
 func (r *Remote) closeTimeout() time.Duration { return cmp.Or(r.opt.CloseTimeout, defaultCloseTimeout) }
