@@ -43,6 +43,20 @@ class Summary(unittest.TestCase):
         self.assertTrue(next(r for r in s["rows"] if r["name"].startswith("Memcpy"))["copy"])
 
 
+class UntilNext(unittest.TestCase):
+    def test_a_step_of_a_rank_goes_on_until_the_next(self):
+        windows = [(0, 60), (100, 160), (200, 260)]
+        self.assertEqual(profile.until_next(windows, 290), [(0, 100), (100, 200), (200, 290)])
+        self.assertEqual(profile.until_next(windows, 250), [(0, 100), (100, 200), (200, 260)])
+        self.assertEqual(profile.until_next([], 10), [])
+
+    def test_what_a_rank_does_after_the_step_returned_belongs_to_it(self):
+        rows = [("k", 10, 50, 40), ("late", 70, 80, 10), ("k", 110, 150, 40), ("late", 165, 180, 15)]
+        windows = profile.until_next([(0, 60), (100, 160)], 180)
+        s = profile.summarize("op", rows, windows)
+        self.assertEqual((s["busy_ns"], s["gap_ns"], s["unassigned_ns"]), (105, 75, 0))
+
+
 STEPS = [(0, 100), (100, 200), (200, 300)]
 
 

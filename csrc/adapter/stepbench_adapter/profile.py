@@ -30,9 +30,10 @@ class Profiler:
         self.profile = profile(activities=[kind], acc_events=True)
         self.profile.__enter__()
 
-    def stop(self, windows, with_events=False):
+    def stop(self, windows, with_events=False, lags=False):
         """windows: [start, end] of each step, CLOCK_MONOTONIC ns. with_events adds
-        each kernel or op on its own, which is worth its size for a few steps."""
+        each kernel or op on its own, which is worth its size for a few steps. lags is
+        of a rank whose answer the step does not wait for."""
         if self.profile is None:
             raise RuntimeError("no profile is running")
         if self.cuda:
@@ -45,6 +46,8 @@ class Profiler:
         events = p.profiler.kineto_results.events()
         rows = cuda_rows(events) if self.cuda else cpu_rows(events)
         shifted = [(a + offset, b + offset) for a, b in windows]
+        if lags:
+            shifted = until_next(shifted, max((end for _, _, end, _ in rows), default=0))
         out = summarize("kernel" if self.cuda else "op", rows, shifted)
         if with_events:
             out["events"] = timeline(events, self.cuda, offset)
@@ -194,6 +197,12 @@ def typical(calls, windows):
         return int(sum(statistics.median(place) for place in zip(*steps)))
     inside = [t for s in steps for t in s]
     return int(statistics.median(inside) * len(inside) / len(steps)) if inside else 0
+
+
+def until_next(windows, last):
+    """Windows that go on until the next one begins, the last until last at least."""
+    ends = [begin for begin, _ in windows[1:]] + [max(end, last) for _, end in windows[-1:]]
+    return [(begin, end) for (begin, _), end in zip(windows, ends)]
 
 
 def unassigned(rows, windows):

@@ -78,7 +78,8 @@ class Rank:
         self.stepbench_profiler.start()
 
     def stepbench_profile_stop(self, windows, events):
-        return self.stepbench_profiler.stop(windows, events)
+        # vLLM takes the output of one rank; the others may be at work when the step returns.
+        return self.stepbench_profiler.stop(windows, events, lags=True)
 
 
 def cpus():
