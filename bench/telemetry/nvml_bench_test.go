@@ -1,0 +1,60 @@
+//go:build gpu
+
+package telemetry
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+)
+
+// BenchmarkNVML is what each call of a reading costs on the first device, in wall
+// time and in CPU time of its thread.
+func BenchmarkNVML(b *testing.B) {
+	lib := nvml.New()
+	if ret := lib.Init(); ret != nvml.SUCCESS {
+		b.Fatalf("no NVIDIA driver: %v", ret)
+	}
+	defer lib.Shutdown()
+	device, ret := lib.DeviceGetHandleByIndex(0)
+	if ret != nvml.SUCCESS {
+		b.Fatalf("no device: %v", ret)
+	}
+	uuid, _ := device.GetUUID()
+	opened, err := openNVML(lib, uuid)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g := opened.(*nvmlGPU)
+	fields := []nvml.FieldValue{{FieldId: nvml.FI_DEV_POWER_INSTANT}, {FieldId: nvml.FI_DEV_TOTAL_ENERGY_CONSUMPTION}}
+	calls := []struct {
+		name string
+		call func()
+	}{
+		{"clock=SM", func() { device.GetClockInfo(nvml.CLOCK_SM) }},
+		{"clock=memory", func() { device.GetClockInfo(nvml.CLOCK_MEM) }},
+		{"temperature", func() { device.GetTemperature(nvml.TEMPERATURE_GPU) }},
+		{"power", func() { device.GetPowerUsage() }},
+		{"utilisation", func() { device.GetUtilizationRates() }},
+		{"memory", func() { device.GetMemoryInfo() }},
+		{"reasons", func() { g.reasons() }},
+		{"energy", func() { device.GetTotalEnergyConsumption() }},
+		{"fields=power,energy", func() { device.GetFieldValues(fields) }},
+		{"processes", func() { device.GetComputeRunningProcesses() }},
+		{"all=gauges", func() { g.Gauges() }},
+		{"all=counters", func() { g.Counters() }},
+		{"all=GPM", func() { g.gpm.triedNs = 0; g.GPM() }},
+	}
+	for _, c := range calls {
+		b.Run(c.name, func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			before := threadCPUNs()
+			for b.Loop() {
+				c.call()
+			}
+			b.ReportMetric(float64(threadCPUNs()-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
