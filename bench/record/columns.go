@@ -2,7 +2,6 @@ package record
 
 import (
 	"fmt"
-	"reflect"
 
 	"stepbench/bench/workload"
 	"stepbench/engine"
@@ -155,14 +154,4 @@ func (w *stepRow) step() engine.Step {
 		TokenBudget: w.TokenBudget, SeqBudget: w.SeqBudget, KVUsageFrac: w.KVUsageFrac,
 		GraphMode: engine.GraphMode(w.GraphMode), PaddedTokens: w.PaddedTokens,
 	}
-}
-
-// units maps each column of a row type to its unit.
-func units(row reflect.Type) map[string]string {
-	out := map[string]string{}
-	for i := range row.NumField() {
-		f := row.Field(i)
-		out[columnName(f)] = f.Tag.Get("unit")
-	}
-	return out
 }

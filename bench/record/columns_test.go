@@ -12,6 +12,7 @@ import (
 
 	"stepbench/engine"
 	"stepbench/internal/golden"
+	"stepbench/internal/parquetfile"
 )
 
 // TestSchema pins the columns. A change other than an addition needs a new
@@ -24,7 +25,7 @@ func TestSchema(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	for _, row := range []reflect.Type{reflect.TypeFor[requestRow](), reflect.TypeFor[stepRow](), reflect.TypeFor[telemetryRow]()} {
-		for column, unit := range units(row) {
+		for column, unit := range parquetfile.Units(row) {
 			if column == "" || unit == "" {
 				t.Errorf("%s: column %q has unit %q", row, column, unit)
 			}
@@ -86,7 +87,7 @@ func TestNulls(t *testing.T) {
 			t.Errorf("metadata %s = %q, want %q", key, got, want)
 		}
 	}
-	if units, _ := file.Lookup(metaUnits); !strings.Contains(units, `"arrival_ns":"ns, CLOCK_MONOTONIC"`) {
+	if units, _ := file.Lookup("units"); !strings.Contains(units, `"arrival_ns":"ns, CLOCK_MONOTONIC"`) {
 		t.Errorf("units %s", units)
 	}
 }

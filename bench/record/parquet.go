@@ -3,17 +3,13 @@ package record
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"strconv"
-	"strings"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"stepbench/internal/atomicfile"
 	"stepbench/internal/parquetfile"
@@ -23,40 +19,16 @@ import (
 const (
 	metaSchemaVersion = "schema_version"
 	metaManifestHash  = "manifest_sha256" // of the manifest.json beside it
-	metaUnits         = "units"           // JSON object, column → unit
 )
-
-// columnName is the column a struct field is written to.
-func columnName(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("parquet"), ",")
-	return name
-}
 
 // writeParquet writes rows to path in one piece, with their units and the
 // hash of the manifest they belong to.
 func writeParquet[T any](path string, rows []T, manifestHash string) (File, error) {
-	unitsJSON, err := json.Marshal(units(reflect.TypeFor[T]()))
-	if err != nil {
-		return File{}, fmt.Errorf("units of %s: %w", path, err)
-	}
-	// NewGenericWriter panics on a bad configuration; this reports it.
-	config, err := parquet.NewWriterConfig(
-		parquet.SchemaOf(new(T)),
-		parquet.Compression(&zstd.Codec{}),
-		parquet.KeyValueMetadata(metaSchemaVersion, strconv.Itoa(SchemaVersion)),
-		parquet.KeyValueMetadata(metaManifestHash, manifestHash),
-		parquet.KeyValueMetadata(metaUnits, string(unitsJSON)),
-	)
-	if err != nil {
-		return File{}, fmt.Errorf("configure %s: %w", path, err)
-	}
 	sum := sha256.New()
-	err = atomicfile.Write(path, func(f io.Writer) error {
-		w := parquet.NewGenericWriter[T](io.MultiWriter(f, sum), config)
-		if _, err := w.Write(rows); err != nil {
-			return err
-		}
-		return w.Close() // without it the file has no footer
+	err := atomicfile.Write(path, func(f io.Writer) error {
+		return parquetfile.Write(io.MultiWriter(f, sum), rows, map[string]string{
+			metaSchemaVersion: strconv.Itoa(SchemaVersion), metaManifestHash: manifestHash,
+		})
 	})
 	return File{Rows: len(rows), SHA256: hex.EncodeToString(sum.Sum(nil))}, err
 }

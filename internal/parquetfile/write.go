@@ -25,8 +25,8 @@ func Units(row reflect.Type) map[string]string {
 }
 
 // Config is that of a writer of rows of type T: compressed, with the units of its
-// columns and further metadata.
-func Config[T any](metadata map[string]string) (*parquet.WriterConfig, error) {
+// columns and further metadata; more wins.
+func Config[T any](metadata map[string]string, more ...parquet.WriterOption) (*parquet.WriterConfig, error) {
 	units, err := json.Marshal(Units(reflect.TypeFor[T]()))
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func Config[T any](metadata map[string]string) (*parquet.WriterConfig, error) {
 		options = append(options, parquet.KeyValueMetadata(key, value))
 	}
 	// NewGenericWriter panics on a bad configuration; this reports it.
-	return parquet.NewWriterConfig(options...)
+	return parquet.NewWriterConfig(append(options, more...)...)
 }
 
 // Write writes a file of rows in one piece.

@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"stepbench/bench/batch"
 	"stepbench/internal/parquetfile"
@@ -60,14 +59,8 @@ type parquetWriter struct {
 }
 
 func newParquetWriter(w io.Writer) (*parquetWriter, error) {
-	// NewGenericWriter panics on a bad configuration; this reports it.
-	config, err := parquet.NewWriterConfig(
-		parquet.SchemaOf(choiceRow{}),
-		parquet.Compression(&zstd.Codec{}),
-		parquet.PageBufferSize(128<<10),
-		parquet.KeyValueMetadata("schema_version", strconv.Itoa(SchemaVersion)),
-		parquet.KeyValueMetadata("units", unitsOfColumns()),
-	)
+	metadata := map[string]string{"schema_version": strconv.Itoa(SchemaVersion)}
+	config, err := parquetfile.Config[choiceRow](metadata, parquet.PageBufferSize(128<<10))
 	if err != nil {
 		return nil, err
 	}

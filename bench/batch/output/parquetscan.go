@@ -1,13 +1,10 @@
 package output
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"reflect"
-	"strings"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -60,16 +57,4 @@ func scanParquet(path string, add func(row int64, failed bool) error) (err error
 			return err
 		}
 	}
-}
-
-// unitsOfColumns is a JSON object of the columns' units.
-func unitsOfColumns() string {
-	units := map[string]string{}
-	row := reflect.TypeFor[choiceRow]()
-	for i := range row.NumField() {
-		name, _, _ := strings.Cut(row.Field(i).Tag.Get("parquet"), ",")
-		units[name] = row.Field(i).Tag.Get("unit")
-	}
-	text, _ := json.Marshal(units) // texts
-	return string(text)
 }
