@@ -24,11 +24,13 @@ SOURCES := $(filter-out out/ models/ results/ variants/,$(wildcard */))
 SCRIPTS := .ci/run $(shell find $(SOURCES) -name '*.sh')
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+PIP_AUDIT   := pip-audit@2.10.1
 
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
 
 .PHONY: help setup lock build shim binary model vllm-source nvcc ray bench bench-run test test-shim test-go test-race \
-	test-checkptr test-readers test-ray test-vllm test-slow test-parallel test-kill soak race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
+	test-checkptr test-readers test-ray test-vllm test-slow test-parallel test-kill soak fuzz audit race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -151,6 +153,9 @@ soak: shim binary ## an hour of A/B quads, then a batch of 100,000 rows: nothing
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_SOAK_OUT=$(abspath $(STEPBENCH_SOAK_OUT)) \
 	  $(GOTEST) -tags integration,soak -count=1 -timeout 4h -run TestSoak -v ./cmd/stepbench
 
+fuzz: ## all fuzz targets, one after the other, and a table of them (FUZZTIME=10m for each, FUZZ=part of a name for some)
+	@build/setup/fuzz.sh
+
 ## source
 
 check: fmt-check vet lint ## formatting, go vet and all linters
@@ -159,7 +164,7 @@ vet:
 	go vet ./...
 	go vet -tags integration,slow,parallel,soak ./...
 
-lint: lint-go lint-python lint-c lint-shell ## staticcheck, ruff, gcc -fanalyzer; cppcheck and shellcheck where installed
+lint: lint-go lint-python lint-c lint-shell ## staticcheck, ruff, gcc -fanalyzer, cppcheck; shellcheck where installed
 
 lint-go:
 	go run $(STATICCHECK) -tags integration,slow,parallel,soak ./...
@@ -169,6 +174,13 @@ lint-python: $(VENV)
 
 lint-c: $(VENV)
 	@build/setup/lint-c.sh $(BIN)/python
+
+# Asks the databases of vulnerabilities over the network, which check does without.
+audit: $(VENV) ## known vulnerabilities of the Go modules that are called and of the locked Python packages
+	go run $(GOVULNCHECK) ./...
+	@for lock in $(wildcard requirements/*.txt); do \
+	  echo "audit: $$lock"; $(BIN)/uv tool run $(PIP_AUDIT) --strict --progress-spinner off --disable-pip --require-hashes --requirement $$lock; \
+	done
 
 lint-shell:
 	@if type -P shellcheck >/dev/null; then \
