@@ -18,21 +18,10 @@ import (
 type abOutput struct{ stdout, stderr encode.Format } // stderr is empty for none
 
 func abFormats(c *cli.Context) (out abOutput, err error) {
-	if out.stdout, err = encode.ParseFormat("--output", c.String("output")); err != nil {
-		return out, err
-	}
-	if name := c.String("output-err"); name != "" {
-		out.stderr, err = encode.ParseFormat("--output-err", name)
-	}
-	return out, err
-}
-
-func abFormatNames() string {
-	var names []string
-	for _, f := range encode.Formats() {
-		names = append(names, string(f))
-	}
-	return strings.Join(names, ", ")
+	var err1, err2 error
+	out.stdout, err1 = oneOf(c, "output", encode.Formats()...)
+	out.stderr, err2 = oneOf(c, "output-err", encode.Formats()...)
+	return out, errors.Join(err1, err2)
 }
 
 func (out abOutput) write(c *cli.Context, report *encode.Comparison) error {

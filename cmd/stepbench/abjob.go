@@ -13,6 +13,7 @@ import (
 
 	"stepbench/bench/abtest"
 	"stepbench/bench/abtest/calibrations"
+	"stepbench/bench/abtest/encode"
 	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/abtest/numerics"
 	"stepbench/bench/micro"
@@ -37,7 +38,7 @@ func abFlags() []cli.Flag {
 		&cli.StringFlag{Name: "calibrations", EnvVars: []string{"STEPBENCH_CALIBRATIONS"}, Value: "calibrations", Usage: "`DIR` of noise floors, beside those shipped"},
 		&cli.StringSliceFlag{Name: "judge", Usage: "judge the records in `DIR` again instead of measuring; with --calibrate they may be several"},
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "of prompts and of the order of everything"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "md", Usage: "format on stdout: " + abFormatNames()},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "md", Usage: "format on stdout: " + list(encode.Formats())},
 		&cli.StringFlag{Name: "output-err", Aliases: []string{"oe", "e"}, Usage: "a second format on stderr"},
 		&cli.StringFlag{Name: "out", Usage: "results `DIRECTORY`, new or empty", DefaultText: "results/<UTC>-ab"},
 		variantsFlag(),

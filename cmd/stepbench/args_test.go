@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -122,6 +123,35 @@ func TestRefusedCommandLines(t *testing.T) {
 			}
 			if !bytes.Contains(stderr.Bytes(), []byte(tt.want)) {
 				t.Errorf("stderr %q lacks %q", stderr.String(), tt.want)
+			}
+		})
+	}
+}
+
+func TestOneOf(t *testing.T) {
+	tests := []struct {
+		args string
+		want string
+		err  string
+	}{
+		{"", "", ""},
+		{"--format b", "b", ""},
+		{"--format c", "", `--format "c": want one of a, b`},
+		{"--format=", "", `--format "": want one of a, b`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			var got string
+			var err error
+			app := &cli.App{Flags: []cli.Flag{&cli.StringFlag{Name: "format"}}, Action: func(c *cli.Context) error {
+				got, err = oneOf(c, "format", "a", "b")
+				return nil
+			}}
+			if err := app.Run(append([]string{"x"}, strings.Fields(tt.args)...)); err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
+				t.Errorf("%q, %v, want %q and %q", got, err, tt.want, tt.err)
 			}
 		})
 	}

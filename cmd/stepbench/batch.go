@@ -217,10 +217,3 @@ func (job *batchJob) shardRows(all int64) int64 {
 	index, count := int64(job.shard.Index), int64(job.shard.Count)
 	return (all - index + count - 1) / count
 }
-
-func oneOf(flag, value string, choices ...string) error {
-	if slices.Contains(choices, value) {
-		return nil
-	}
-	return fmt.Errorf("--%s %q is none of %v", flag, value, choices)
-}

@@ -39,7 +39,7 @@ Examples:
 			if c.NArg() != 2 {
 				return exitWith(exitUsage, fmt.Errorf("batch compare takes two directories, got %d", c.NArg()))
 			}
-			if err := oneOf("output", c.String("output"), "md", "json"); err != nil {
+			if _, err := oneOf(c, "output", summaryFormats...); err != nil {
 				return exitWith(exitUsage, err)
 			}
 			return compareBatches(c, c.Args().Get(0), c.Args().Get(1))

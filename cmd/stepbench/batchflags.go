@@ -130,14 +130,11 @@ func newBatchJob(c *cli.Context) (*batchJob, error) {
 }
 
 func (job *batchJob) check(c *cli.Context) error {
-	errs := []error{
-		oneOf("order", c.String("order"), orderLength, orderInput),
-		oneOf("output", c.String("output"), "md", "json"),
-		oneOf("output-format", string(job.output), string(output.Parquet), string(output.JSONL), string(output.OpenAI)),
-	}
-	if f := string(job.input.Format); f != "" {
-		errs = append(errs, oneOf("format", f, string(input.OpenAI), string(input.JSONL), string(input.Parquet)))
-	}
+	_, err1 := oneOf(c, "order", orderLength, orderInput)
+	_, err2 := oneOf(c, "output", summaryFormats...)
+	_, err3 := oneOf(c, "output-format", output.Parquet, output.JSONL, output.OpenAI)
+	_, err4 := oneOf(c, "format", input.OpenAI, input.JSONL, input.Parquet)
+	errs := []error{err1, err2, err3, err4}
 	for _, name := range []string{"part-rows", "n"} {
 		if c.Int64(name) < 1 {
 			errs = append(errs, fmt.Errorf("--%s %d: at least 1 is needed", name, c.Int64(name)))

@@ -42,11 +42,9 @@ func mergeAction(c *cli.Context) error {
 	if len(args) < 2 {
 		return exitWith(exitUsage, fmt.Errorf("batch merge takes directories and an output directory, got %d arguments", len(args)))
 	}
-	format := c.String("output-format")
-	errs := []error{oneOf("output", c.String("output"), "md", "json")}
-	if format != "" {
-		errs = append(errs, oneOf("output-format", format, string(output.Parquet), string(output.JSONL), string(output.OpenAI)))
-	}
+	_, err1 := oneOf(c, "output", summaryFormats...)
+	format, err2 := oneOf(c, "output-format", output.Parquet, output.JSONL, output.OpenAI)
+	errs := []error{err1, err2}
 	if c.Int64("part-rows") < 1 {
 		errs = append(errs, fmt.Errorf("--part-rows %d: at least 1 is needed", c.Int64("part-rows")))
 	}
@@ -55,7 +53,7 @@ func mergeAction(c *cli.Context) error {
 	}
 	out := args[len(args)-1]
 	m, err := output.Merge(args[:len(args)-1], out, output.MergeOptions{
-		Format: output.Format(format), Ordered: c.Bool("ordered"), Partial: c.Bool("partial"), PartRows: c.Int64("part-rows"), Command: os.Args,
+		Format: format, Ordered: c.Bool("ordered"), Partial: c.Bool("partial"), PartRows: c.Int64("part-rows"), Command: os.Args,
 	})
 	if err != nil {
 		return exitWith(exitUsage, err)

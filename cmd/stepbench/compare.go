@@ -35,13 +35,13 @@ Examples:
 }
 
 func compareAction(c *cli.Context) error {
-	f := suitereport.Format(c.String("output"))
+	f, err := oneOf(c, "output", suitereport.FormatMarkdown, suitereport.FormatJSON)
 	margin := c.Float64("margin") / 100
 	switch {
 	case c.NArg() != 2:
 		return exitWith(exitUsage, fmt.Errorf("compare takes two directories, got %d", c.NArg()))
-	case f != suitereport.FormatMarkdown && f != suitereport.FormatJSON:
-		return exitWith(exitUsage, fmt.Errorf("--output %q: want md or json", f))
+	case err != nil:
+		return exitWith(exitUsage, err)
 	case !(margin > 0 && margin < 10):
 		return exitWith(exitUsage, fmt.Errorf("--margin %g is not a number of percent above 0", c.Float64("margin")))
 	}

@@ -84,8 +84,9 @@ func inspected(c *cli.Context) (dataset.Source, error) {
 		return none, fmt.Errorf("dataset inspect takes one file, got %d", c.NArg())
 	case c.Int("rows") < 1:
 		return none, fmt.Errorf("--rows %d: at least 1 is needed", c.Int("rows"))
-	case !slices.Contains([]string{"md", "json"}, c.String("output")):
-		return none, fmt.Errorf("--output %q: choose md or json", c.String("output"))
+	}
+	if _, err := oneOf(c, "output", summaryFormats...); err != nil {
+		return none, err
 	}
 	path, kind := c.Args().First(), dataset.Kind(c.String("kind"))
 	if kind == "" {

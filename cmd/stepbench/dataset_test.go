@@ -22,7 +22,7 @@ func TestDatasetInspect(t *testing.T) {
 		{"flag behind the file", []string{trace, "--rows", "1"}, exitOK, "1 rows (there are more)", ""},
 		{"kind", []string{"--kind", "burstgpt", trace}, exitUsage, "", "line 1, field Timestamp: no such column"},
 		{"unknown kind", []string{"--kind", "gpt", trace}, exitUsage, "", `--kind "gpt": choose one of`},
-		{"format", []string{trace, "-o", "xml"}, exitUsage, "", `--output "xml": choose md or json`},
+		{"format", []string{trace, "-o", "xml"}, exitUsage, "", `--output "xml": want one of md, json`},
 		{"no rows", []string{trace, "--rows", "0"}, exitUsage, "", "--rows 0: at least 1"},
 		{"no file", nil, exitUsage, "", "takes one file, got 0"},
 		{"missing file", []string{"none.csv"}, exitUsage, "", `"none.csv" is neither a file nor`},

@@ -67,8 +67,8 @@ func planAction(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return exitWith(exitUsage, fmt.Errorf("plan takes no arguments, got %q", c.Args().First()))
 	}
-	if !slices.Contains([]string{"md", "json"}, c.String("output")) {
-		return exitWith(exitUsage, fmt.Errorf("--output %q: choose md or json", c.String("output")))
+	if _, err := oneOf(c, "output", summaryFormats...); err != nil {
+		return exitWith(exitUsage, err)
 	}
 	model, err := resolveModel(c.Context, c.String("model"))
 	if err != nil {

@@ -62,7 +62,7 @@ func TestPlanRefuses(t *testing.T) {
 		{[]string{"--measured", "/nowhere"}, "/nowhere"},
 		{[]string{"--measured", empty}, "--no-attribution"},
 		{[]string{"--device", "80GiB", "--measured", "../../docs/benchmarks/h200/gpt2.jsonl"}, "say where they were measured"},
-		{[]string{"-o", "csv"}, "md or json"},
+		{[]string{"-o", "csv"}, "want one of md, json"},
 		{[]string{"x"}, "no arguments"},
 	} {
 		var out, errs bytes.Buffer

@@ -30,21 +30,11 @@ Examples:
    stepbench report results/a -o benchfmt > a.txt; benchstat a.txt b.txt
    stepbench report results/a -o vllm        # a line for each point, keys of vllm bench serve`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "print to stdout instead: " + suiteFormatNames()},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "print to stdout instead: " + list(suitereport.Formats())},
 		},
 		OnUsageError: usageError,
 		Action:       reportAction,
 	}
-}
-
-func suiteFormatNames() (names string) {
-	for i, f := range suitereport.Formats() {
-		if i > 0 {
-			names += ", "
-		}
-		names += string(f)
-	}
-	return names
 }
 
 func reportAction(c *cli.Context) error {
@@ -59,11 +49,11 @@ func reportAction(c *cli.Context) error {
 		}
 		all = append(all, a)
 	}
-	if name := c.String("output"); name != "" {
-		f, err := suitereport.ParseFormat("--output", name)
-		if err != nil {
-			return exitWith(exitUsage, err)
-		}
+	f, err := oneOf(c, "output", suitereport.Formats()...)
+	if err != nil {
+		return exitWith(exitUsage, err)
+	}
+	if f != "" {
 		if err := suitereport.Encode(c.App.Writer, f, all...); err != nil {
 			return exitWith(exitInternal, err)
 		}

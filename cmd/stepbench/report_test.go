@@ -28,7 +28,7 @@ func TestReportAndCompare_Errors(t *testing.T) {
 		{"compare nothing", []string{"compare", empty, empty}, "holds neither"},
 		{"margin", []string{"compare", empty, empty, "--margin", "-3"}, "--margin -3 is not"},
 		{"margin is no number", []string{"compare", empty, empty, "--margin", "NaN"}, "--margin NaN is not"},
-		{"format of compare", []string{"compare", empty, empty, "-o", "csv"}, `--output "csv": want md or json`},
+		{"format of compare", []string{"compare", empty, empty, "-o", "csv"}, `--output "csv": want one of md, json`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

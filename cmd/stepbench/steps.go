@@ -50,20 +50,12 @@ func stepsFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "ceilings", Usage: "measure the device's copy bandwidth and matrix product first"},
 		&cli.BoolFlag{Name: "skip-impossible", Usage: "list shapes that cannot run instead of refusing the command"},
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "of prompts and of the order of shapes"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "md", Usage: "format on stdout: " + formatNames()},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "md", Usage: "format on stdout: " + list(encode.Formats())},
 		&cli.StringFlag{Name: "output-err", Aliases: []string{"oe", "e"}, Usage: "a second format on stderr"},
 		&cli.StringFlag{Name: "raw", Usage: "write every step to this Parquet `FILE`"},
 		&cli.StringFlag{Name: "trace", Usage: "write a few more steps of each shape, with their kernels or ops, to this Chrome/Perfetto trace `FILE`"},
 		&cli.StringFlag{Name: "figure", Usage: "write the heat map to `FILE`.png and `FILE`.svg"},
 	}
-}
-
-func formatNames() string {
-	var names []string
-	for _, f := range encode.Formats() {
-		names = append(names, string(f))
-	}
-	return strings.Join(names, ", ")
 }
 
 // stepsJob is what a command line asks for.
@@ -127,12 +119,8 @@ func stepsFailure(cause error) error {
 
 func newStepsJob(c *cli.Context, cfg engine.Config) (*stepsJob, error) {
 	rules, err1 := micro.RulesByName(c.String("profile"))
-	format, err2 := encode.ParseFormat("--output", c.String("output"))
-	var second encode.Format
-	var err3 error
-	if name := c.String("output-err"); name != "" {
-		second, err3 = encode.ParseFormat("--output-err", name)
-	}
+	format, err2 := oneOf(c, "output", encode.Formats()...)
+	second, err3 := oneOf(c, "output-err", encode.Formats()...)
 	cells, err4 := cellsOf(c)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err

@@ -6,8 +6,6 @@ package encode
 import (
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"stepbench/bench/abtest"
@@ -55,18 +53,6 @@ const (
 // Formats are all formats.
 func Formats() []Format {
 	return []Format{Markdown, JSON, JSONL, Benchfmt, Parquet, HTML, PullRequest}
-}
-
-// ParseFormat finds a format by its name. flag names the option in errors.
-func ParseFormat(flag, name string) (Format, error) {
-	if f := Format(name); slices.Contains(Formats(), f) {
-		return f, nil
-	}
-	var names []string
-	for _, f := range Formats() {
-		names = append(names, string(f))
-	}
-	return "", fmt.Errorf("%s %q: want one of %s", flag, name, strings.Join(names, ", "))
 }
 
 // Encode writes c to w.

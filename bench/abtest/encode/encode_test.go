@@ -359,18 +359,6 @@ func mustPlan(t testing.TB, name string) estimate.Plan {
 	return p
 }
 
-func TestParseFormat(t *testing.T) {
-	for _, f := range Formats() {
-		if got, err := ParseFormat("-o", string(f)); err != nil || got != f {
-			t.Errorf("%s: %v, %v", f, got, err)
-		}
-	}
-	_, err := ParseFormat("-o", "xml")
-	if want := `-o "xml": want one of md, json, jsonl, benchfmt, parquet, html, pr`; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
-}
-
 type brokenWriter struct{}
 
 var errBroken = errors.New("disk full")

@@ -5,8 +5,6 @@ package encode
 import (
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"stepbench/bench/micro"
 )
@@ -25,18 +23,6 @@ const (
 
 // Formats are all formats.
 func Formats() []Format { return []Format{Markdown, CSV, JSON, JSONL, Benchfmt, Parquet} }
-
-// ParseFormat finds a format by its name. flag names the option in errors.
-func ParseFormat(flag, name string) (Format, error) {
-	if f := Format(name); slices.Contains(Formats(), f) {
-		return f, nil
-	}
-	var names []string
-	for _, f := range Formats() {
-		names = append(names, string(f))
-	}
-	return "", fmt.Errorf("%s %q: want one of %s", flag, name, strings.Join(names, ", "))
-}
 
 // Encode writes res to w.
 func Encode(w io.Writer, f Format, res *micro.Results) error {

@@ -262,18 +262,6 @@ func TestParquetReadsBack(t *testing.T) {
 	}
 }
 
-func TestParseFormat(t *testing.T) {
-	for _, f := range Formats() {
-		if got, err := ParseFormat("-o", string(f)); err != nil || got != f {
-			t.Errorf("%s: %v, %v", f, got, err)
-		}
-	}
-	_, err := ParseFormat("-oe", "xml")
-	if want := `-oe "xml": want one of md, csv, json, jsonl, benchfmt, parquet`; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
-}
-
 type brokenWriter struct{}
 
 var errBroken = errors.New("disk full")

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"stepbench/bench/analysis"
 )
@@ -24,18 +23,6 @@ const (
 // Formats that there are.
 func Formats() []Format {
 	return []Format{FormatMarkdown, FormatHTML, FormatJSON, FormatCSV, FormatBenchfmt, FormatVLLM}
-}
-
-// ParseFormat reads the value of a flag.
-func ParseFormat(flag, name string) (Format, error) {
-	var names []string
-	for _, f := range Formats() {
-		if string(f) == name {
-			return f, nil
-		}
-		names = append(names, string(f))
-	}
-	return "", fmt.Errorf("%s %q: want one of %s", flag, name, strings.Join(names, ", "))
 }
 
 // Encode writes analyses one after the other in the given format; CSV has one

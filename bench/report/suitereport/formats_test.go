@@ -32,17 +32,6 @@ func TestFormatsGolden(t *testing.T) {
 	}
 }
 
-func TestParseFormat(t *testing.T) {
-	for _, f := range Formats() {
-		if got, err := ParseFormat("-o", string(f)); err != nil || got != f {
-			t.Errorf("%s: %s, %v", f, got, err)
-		}
-	}
-	if _, err := ParseFormat("-o", "xml"); err == nil || err.Error() != `-o "xml": want one of md, html, json, csv, benchfmt, vllm` {
-		t.Errorf("xml: %v", err)
-	}
-}
-
 // Another program's parser reads every export, whatever the text in it.
 func TestFormatsParse(t *testing.T) {
 	for _, tt := range []struct {
