@@ -30,7 +30,7 @@ PIP_AUDIT   := pip-audit@2.10.1
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython3_EXECUTABLE=$(BIN)/python --log-level=NOTICE
 
 .PHONY: help setup lock build shim binary model vllm-source nvcc ray bench bench-run test test-shim test-go test-race \
-	test-checkptr test-readers test-ray test-vllm test-slow test-parallel test-kill soak fuzz audit race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
+	test-checkptr test-readers test-ray test-vllm test-slow test-parallel test-kill faults soak fuzz audit race check vet lint lint-go lint-python lint-c lint-shell fmt fmt-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -148,6 +148,10 @@ test-parallel: shim binary vllm-source ## models spread over CPU ranks: tokens, 
 test-kill: shim binary ## batches killed 500 times with a stand-in for vLLM, and 60 times with vLLM itself
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_KILLS=500 $(GOTEST) -tags integration -count=1 -timeout 60m -run TestBatchSurvivesKills -v ./cmd/stepbench
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_KILLS=60 STEPBENCH_KILL_VLLM=1 $(GOTEST) -tags integration -count=1 -timeout 120m -run TestBatchSurvivesKills -v ./cmd/stepbench
+
+faults: shim binary ## what breaks, broken on purpose with real vLLM, and the table of it (FAULTS=part of a name for some of it)
+	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_FAULTS="$(or $(FAULTS),all)" STEPBENCH_FAULTS_OUT=$(CURDIR)/docs/reliability/faults.md \
+	  $(GOTEST) -tags integration -count=1 -timeout 60m -run 'TestFaults$$' -v ./cmd/stepbench
 
 soak: shim binary ## an hour of A/B quads, then a batch of 100,000 rows: nothing may grow (STEPBENCH_SOAK_SECONDS, _ROWS; _OUT=DIR for tables and figures)
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_SOAK_OUT=$(abspath $(STEPBENCH_SOAK_OUT)) \

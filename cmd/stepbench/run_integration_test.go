@@ -121,60 +121,6 @@ func TestRunWithRealVLLM(t *testing.T) {
 	}
 }
 
-// What breaks a run on real vLLM: each ends in one clear error and a documented
-// exit code, with nothing left running and what was measured readable.
-func TestRunFaultsWithRealVLLM(t *testing.T) {
-	long := []string{"--requests", "400", "--rate", "10", "--output-len", "16"}
-	tests := []struct {
-		name  string
-		env   []string
-		args  []string
-		fault func(s *session, worker int)
-		code  int
-		state record.State
-		want  []string
-	}{
-		{
-			"worker killed", nil, long,
-			func(_ *session, worker int) { _ = syscall.Kill(worker, syscall.SIGKILL) },
-			exitInternal, record.Failed, []string{"worker died: signal: killed during run"},
-		},
-		{
-			"interrupted", nil, long,
-			func(s *session, _ int) { _ = s.cmd.Process.Signal(os.Interrupt) },
-			exitInterrupted, record.Interrupted, []string{"stepbench: interrupted\n"},
-		},
-		{
-			"exception in a step",
-			[]string{"PYTHONPATH=" + abs("testdata/faulty")},
-			append([]string{"--engine-arg", `logits_processors=["stepbench_faulty:Faulty"]`}, long...),
-			nil, exitInternal, record.Failed, []string{"RuntimeError: the sampler broke"},
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := begin(t, tt.env, tt.args...)
-			worker := s.worker(t)
-			if tt.fault != nil {
-				tt.fault(s, worker)
-			}
-			if code := s.wait(t); code != tt.code {
-				t.Errorf("exit code %d, want %d", code, tt.code)
-			}
-			for _, want := range tt.want {
-				if n := strings.Count(s.stderr.String(), want); n != 1 {
-					t.Errorf("stderr says %q %d times", want, n)
-				}
-			}
-			gone(t, worker)
-			rec := opened(t, s.dir)
-			if rec.Manifest.State != tt.state || len(rec.Requests) == 0 || len(rec.Steps) == 0 {
-				t.Errorf("state %s with %d requests and %d steps", rec.Manifest.State, len(rec.Requests), len(rec.Steps))
-			}
-		})
-	}
-}
-
 // Engines that cannot be opened, by the fault of vLLM's own or of the parts around it.
 func TestOpenFailuresWithRealVLLM(t *testing.T) {
 	fabricated := filepath.Join(t.TempDir(), "bin", "python")

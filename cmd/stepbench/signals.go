@@ -13,11 +13,15 @@ var errInterrupted = errors.New("interrupted")
 
 // interruptible ends the context at the first SIGINT, SIGTERM or SIGHUP, so
 // that partial results are written, and the process at the second. Workers
-// notice that their parent is gone and end themselves.
+// notice that their parent is gone and end themselves. Under nohup a terminal
+// that goes away changes nothing.
 func interruptible(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		for seen := 0; ; seen++ {
