@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"stepbench/bench/abtest"
+	"stepbench/bench/abtest/estimate"
 	"stepbench/bench/analysis"
 	"stepbench/bench/micro"
 	"stepbench/bench/record"
@@ -290,13 +293,45 @@ func TestVariantInEveryRank(t *testing.T) {
 	}
 }
 
+// Two arms of ranks are compared one after the other: a slower kernel is found in
+// them, and every rank proves that it ran.
+func TestParallelAB(t *testing.T) {
+	variant := builtVariant(t, "slow")
+	start := openArm
+	openArm = func(ctx context.Context, cfg engine.Config, opt engine.WorkerOptions, _ int) (abtest.Arm, error) {
+		opt.Command = []string{buildStepbench(t), "worker"}
+		return typed(engine.OpenRemote(ctx, cfg, opt))
+	}
+	t.Cleanup(func() { openArm = start })
+	c := compareOnce(t, tinyLlama(t).Path, "stock", "slow", "--tp", "2", "--dtype", "float32")
+	c.expect(t, estimate.Slower, exitRegression)
+	if c.result.Outputs.Status != "IDENTICAL" {
+		t.Errorf("outputs %s", c.result.Outputs.Status)
+	}
+	for i := range c.evidence.Launches {
+		l := &c.evidence.Launches[i]
+		if l.Calls[abtest.ArmB]["_C::rotary_embedding"] == 0 {
+			t.Errorf("launch %d: calls %v", l.Number, l.Calls)
+		}
+		for _, r := range l.Info[abtest.ArmB].Ranks {
+			if r.Variant == nil || r.Variant.Files[0].SHA256 != variant.SHA256[variant.Library] {
+				t.Errorf("launch %d, rank %d: variant %+v", l.Number, r.Rank, r.Variant)
+			}
+		}
+		if len(l.Info[abtest.ArmB].Ranks) != 2 {
+			t.Errorf("launch %d: %d ranks", l.Number, len(l.Info[abtest.ArmB].Ranks))
+		}
+	}
+}
+
 // builtVariant compiles one of edits.
 func builtVariant(t *testing.T, name string) *engine.Variant {
 	t.Helper()
 	dir := t.TempDir()
+	t.Setenv("STEPBENCH_VARIANTS", dir)
 	tree := sourceTree(t, rotary, edits[name])
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{"stepbench", "build", name, "--source", tree, "--files", rotary, "--variants", dir}, &stdout, &stderr); code != exitOK {
+	if code := run([]string{"stepbench", "build", name, "--source", tree, "--files", rotary}, &stdout, &stderr); code != exitOK {
 		t.Fatalf("build %s: exit %d\n%s", name, code, stderr.String())
 	}
 	variant, err := build.Store{Dir: dir}.Variant(name)
