@@ -1,6 +1,7 @@
 package suitereport
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,12 +51,16 @@ func TestPageInBrowser(t *testing.T) {
 // TestHostilePageInBrowser: whatever is in records, the page shows it as text.
 func TestHostilePageInBrowser(t *testing.T) {
 	b := chromium.Start(t)
+	path := filepath.Join(t.TempDir(), HTMLFile)
 	for _, payload := range append([]string{strings.Join(chromium.Payloads, " ")}, chromium.Payloads...) {
-		dir := t.TempDir()
-		if err := Write(dir, hostileAnalysis(payload)); err != nil {
+		var page bytes.Buffer
+		if err := HTML(&page, hostileAnalysis(payload)); err != nil {
 			t.Fatal(err)
 		}
-		url := chromium.FileURL(t, filepath.Join(dir, HTMLFile))
+		if err := os.WriteFile(path, page.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		url := chromium.FileURL(t, path)
 		b.Open(url)
 		var text string
 		b.Eval(`document.querySelectorAll("th button").forEach(b => b.click()); document.body.textContent`, &text)
