@@ -142,15 +142,7 @@ func faults() []fault {
 			exits: []int{exitInternal}, says: "worker died: exit status 3 during run", check: failed,
 		},
 		{
-			name: "submit: a Python exception at one request", python: "submit",
-			command: func(o *ordeal) []string {
-				file := filepath.Join(o.dir, "prompts.jsonl")
-				text := strings.Repeat(`{"prompt":"a","max_tokens":4}`+"\n", 6)
-				write(o.T, file, text+`{"prompt":"b","max_tokens":13}`+"\n"+text)
-				return []string{
-					"run", "--model", "tiny", "--eager", "--kv-cache-mib", "64", "--dataset", "jsonl:" + file, "--requests", "13", "--rate", "10", "--out", o.out,
-				}
-			},
+			name: "submit: a Python exception at one request of 13", command: runs("--requests", "13"), python: "submit",
 			exits: []int{exitFailedRows}, says: "1 of 13 requests failed", check: keeps(record.Complete, true),
 		},
 		{

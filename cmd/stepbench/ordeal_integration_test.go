@@ -238,7 +238,8 @@ func (o *ordeal) nothingLeft(may string) {
 		}
 	}
 	for _, name := range names(o.tmp) {
-		if name != may && !strings.HasPrefix(name, "torchinductor_") { // which is a cache
+		// torch keeps a cache there, and has a compiler that leaves its own files.
+		if name != may && !strings.HasPrefix(name, "torchinductor_") && filepath.Ext(name) != ".res" {
 			o.Errorf("temporary file left: %s", name)
 		}
 	}

@@ -66,9 +66,12 @@ IN_STEP = (raises, exits, dies, segfaults, hungry, garbage, half_frame, huge_fra
 
 
 class Faulty(LogitsProcessor):
+    seen = 0
+
     @classmethod
     def validate_params(cls, params):
-        if os.environ["STEPBENCH_FAULT"] == "submit" and params.max_tokens == 13:
+        cls.seen += 1
+        if os.environ["STEPBENCH_FAULT"] == "submit" and cls.seen == 7:
             raise RuntimeError("the processor broke")
 
     def __init__(self, vllm_config, device, is_pin_memory):
