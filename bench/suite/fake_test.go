@@ -15,6 +15,7 @@ import (
 
 // shapes of the models that tests name; others do not resolve.
 var shapesByName = map[string]engine.ModelShape{
+	"tiny":        {Architecture: "LlamaForCausalLM", Layers: 2, Hidden: 64, Intermediate: 128, Heads: 2, KVHeads: 2, HeadDim: 32, Vocab: 256, MaxPositions: 512, Parameters: 98_624},
 	"gpt2":        {Architecture: "GPT2LMHeadModel", Layers: 12, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64, Vocab: 50257, MaxPositions: 1024, Parameters: 124_439_808},
 	"gpt2:2":      {Architecture: "GPT2LMHeadModel", Layers: 2, Hidden: 768, Intermediate: 3072, Heads: 12, KVHeads: 12, HeadDim: 64, Vocab: 50257, MaxPositions: 1024, Parameters: 53_500_000},
 	"llama-2-7b":  {Layers: 32, Hidden: 4096, Intermediate: 11008, Heads: 32, KVHeads: 32, HeadDim: 128, Vocab: 32000, MaxPositions: 4096, Parameters: 6_738_415_616},
