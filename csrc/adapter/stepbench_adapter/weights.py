@@ -1,7 +1,7 @@
 """How vLLM is to load a model's weights, unless the user says."""
 
-import glob
 import os
+from fnmatch import filter as matching
 
 
 def load_format(model):
@@ -10,5 +10,5 @@ def load_format(model):
     if model.get("synthetic"):
         return "dummy"
     # Mistral's own files go first, as with vLLM's choice.
-    folder = glob.escape(model["path"])
-    return "mistral" if glob.glob(os.path.join(folder, "consolidated*.safetensors")) else "safetensors"
+    names = os.listdir(model["path"]) if os.path.isdir(model["path"]) else []
+    return "mistral" if matching(names, "consolidated*.safetensors") else "safetensors"
