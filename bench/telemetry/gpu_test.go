@@ -12,7 +12,8 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 )
 
-func firstDevice(tb testing.TB) *Device {
+func firstUUID(tb testing.TB) string {
+	tb.Helper()
 	lib := nvml.New()
 	if ret := lib.Init(); ret != nvml.SUCCESS {
 		tb.Fatalf("start NVML: %v", ret)
@@ -26,7 +27,12 @@ func firstDevice(tb testing.TB) *Device {
 	if ret != nvml.SUCCESS {
 		tb.Fatalf("UUID: %v", ret)
 	}
-	d, err := OpenDevice(tb.Context(), uuid)
+	return uuid
+}
+
+func firstDevice(tb testing.TB) *Device {
+	tb.Helper()
+	d, err := OpenDevice(tb.Context(), firstUUID(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -12,21 +12,13 @@ import (
 // BenchmarkNVML is what each call of a reading costs on the first device, in wall
 // time and in CPU time of its thread.
 func BenchmarkNVML(b *testing.B) {
-	lib := nvml.New()
-	if ret := lib.Init(); ret != nvml.SUCCESS {
-		b.Fatalf("no NVIDIA driver: %v", ret)
-	}
-	defer lib.Shutdown()
-	device, ret := lib.DeviceGetHandleByIndex(0)
-	if ret != nvml.SUCCESS {
-		b.Fatalf("no device: %v", ret)
-	}
-	uuid, _ := device.GetUUID()
-	opened, err := openNVML(lib, uuid)
+	opened, err := openNVML(nvml.New(), firstUUID(b))
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer opened.Close()
 	g := opened.(*nvmlGPU)
+	device := g.device
 	fields := []nvml.FieldValue{{FieldId: nvml.FI_DEV_POWER_INSTANT}, {FieldId: nvml.FI_DEV_TOTAL_ENERGY_CONSUMPTION}}
 	calls := []struct {
 		name string

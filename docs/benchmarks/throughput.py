@@ -21,13 +21,12 @@ import os
 import pathlib
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "batch"))
-from compare import T975, preset_folder
+from compare import geometric_mean, preset_folder
 
 SIDES = ("stepbench run", "vllm bench throughput")
 WORK = {
@@ -122,11 +121,7 @@ def table(pairs):
         ours, theirs = (pair[side] for side in SIDES)
         logs.append(math.log(ours / theirs))
         lines.append(f"| {pair['pair']} | {ours:.2f} | {theirs:.2f} | {ours / theirs:.3f} |")
-    mean = statistics.fmean(logs)
-    lines.append(f"\ngeometric mean {math.exp(mean):.3f}")
-    if 1 < len(logs) <= len(T975) + 1:
-        half = T975[len(logs) - 2] * statistics.stdev(logs) / math.sqrt(len(logs))
-        lines[-1] += f", 95 % interval {math.exp(mean - half):.3f} to {math.exp(mean + half):.3f}"
+    lines.append(f"\n{geometric_mean(logs)}")
     return "\n".join(lines)
 
 

@@ -311,13 +311,18 @@ def table(rounds):
         lines.append(f"| {records[0]['round']} | " + " | ".join(cells) + " |")
     lines.append("")
     for peer, values in logs.items():
-        mean = statistics.fmean(values)
-        text = f"stepbench batch to {peer}: geometric mean {math.exp(mean):.3f}"
-        if 1 < len(values) <= len(T975) + 1:
-            half = T975[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
-            text += f", 95 % interval {math.exp(mean - half):.3f} to {math.exp(mean + half):.3f}"
-        lines.append(text)
+        lines.append(f"stepbench batch to {peer}: {geometric_mean(values)}")
     return "\n".join(lines)
+
+
+def geometric_mean(logs):
+    """Of ratios, from their logarithms, with its 95 % interval."""
+    mean = statistics.fmean(logs)
+    text = f"geometric mean {math.exp(mean):.3f}"
+    if 1 < len(logs) <= len(T975) + 1:
+        half = T975[len(logs) - 2] * statistics.stdev(logs) / math.sqrt(len(logs))
+        text += f", 95 % interval {math.exp(mean - half):.3f} to {math.exp(mean + half):.3f}"
+    return text
 
 
 def arguments():
