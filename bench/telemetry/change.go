@@ -159,14 +159,14 @@ func (d DeviceReading) since(before DeviceReading, between []DeviceReading) Devi
 		if r.Gauges.Reasons.Known {
 			c.Reasons = Of(c.Reasons.V | r.Gauges.Reasons.V)
 		}
-		c.PIDs = union(c.PIDs, r.Counters.PIDs)
-		for _, problem := range []string{r.Unanswered, r.Gauges.Problem, r.Counters.Problem} {
+		c.PIDs = union(c.PIDs, r.Processes.PIDs)
+		for _, problem := range []string{r.Unanswered, r.Gauges.Problem, r.Processes.Problem, r.Counters.Problem} {
 			if c.Problem == "" {
 				c.Problem = problem
 			}
 		}
 	}
-	if before.Counters.PIDs == nil || d.Counters.PIDs == nil {
+	if before.Processes.PIDs == nil || d.Processes.PIDs == nil {
 		c.PIDs = nil
 	}
 	return c

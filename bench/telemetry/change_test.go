@@ -17,7 +17,8 @@ func interval() (before, after Snapshot, samples []Sample) {
 		Devices: []DeviceReading{{UUID: "GPU-1", BeforeNs: 0.98e9, AfterNs: 1.02e9,
 			Gauges: Gauges{SMClockMHz: Of(345.0), Reasons: Of[uint64](1)},
 			Counters: Counters{EnergyJ: Of(100.0), PowerCapNs: Of[int64](5e6), SWThermalNs: Of[int64](7), HWThermalNs: Of[int64](8),
-				PowerBrakeNs: Of[int64](9), PIDs: []int{10}}}},
+				PowerBrakeNs: Of[int64](9)},
+			Processes: Processes{PIDs: []int{10}}}},
 		CPUs:       []CPUTime{{"cpu0", 10, 1, 5}, {"cpu1", 10, 1, 5}},
 		Throttling: Throttling{Of[int64](4), Of[int64](40)},
 		Processes: []ProcessReading{{PID: 10, Members: []Member{
@@ -30,7 +31,8 @@ func interval() (before, after Snapshot, samples []Sample) {
 		Devices: []DeviceReading{{UUID: "GPU-1", BeforeNs: 2.98e9, AfterNs: 3.02e9,
 			Gauges: Gauges{SMClockMHz: Of(1980.0), Reasons: Of[uint64](0)},
 			Counters: Counters{EnergyJ: Of(1100.0), PowerCapNs: Of[int64](105e6), SWThermalNs: Of[int64](7), HWThermalNs: Of[int64](8),
-				PowerBrakeNs: Of[int64](9), PIDs: []int{10}}}},
+				PowerBrakeNs: Of[int64](9)},
+			Processes: Processes{PIDs: []int{10}}}},
 		CPUs:       []CPUTime{{"cpu0", 12, 1, 5}, {"cpu1", 11.9, 1.1, 5}},
 		Throttling: Throttling{Of[int64](5), Of[int64](50)},
 		Processes: []ProcessReading{{PID: 10, Members: []Member{
@@ -39,7 +41,7 @@ func interval() (before, after Snapshot, samples []Sample) {
 		}}},
 	}
 	samples = []Sample{
-		{Devices: []DeviceReading{{UUID: "GPU-1", Gauges: Gauges{SMClockMHz: Of(1965.0), Reasons: Of[uint64](4)}, Counters: Counters{PIDs: []int{10, 66}}}},
+		{Devices: []DeviceReading{{UUID: "GPU-1", Gauges: Gauges{SMClockMHz: Of(1965.0), Reasons: Of[uint64](4)}, Processes: Processes{PIDs: []int{10, 66}}}},
 			FrequencyMHz: Of(3000.0), Processes: []ProcessSample{{PID: 10, PIDs: []int{10, 20, 25}}}},
 		{Devices: []DeviceReading{{UUID: "GPU-1", Unanswered: "NVML gave no answer within 1s"}, {UUID: "GPU-2", Gauges: Gauges{SMClockMHz: Of(1.0)}}}},
 		{Devices: []DeviceReading{{UUID: "GPU-1", Gauges: Gauges{SMClockMHz: Of(1995.0)}}}},
@@ -87,7 +89,7 @@ func TestSince_Unknown(t *testing.T) {
 		}, []string{"sw thermal", "hw thermal"}},
 		{"device did not answer", func(_, a *Snapshot) { a.Devices[0] = DeviceReading{UUID: "GPU-1", Unanswered: "x"} },
 			[]string{"energy", "power cap", "sw thermal", "hw thermal", "pids"}},
-		{"processes not listed at one end", func(b, _ *Snapshot) { b.Devices[0].Counters.PIDs = nil }, []string{"pids"}},
+		{"processes not listed at one end", func(b, _ *Snapshot) { b.Devices[0].Processes.PIDs = nil }, []string{"pids"}},
 		{"no CPU times", func(_, a *Snapshot) { a.CPUs = nil }, []string{"cpus"}},
 		{"no control group", func(b, _ *Snapshot) { b.Throttling = Throttling{} }, []string{"throttling"}},
 		{"worker ended", func(_, a *Snapshot) { a.Processes[0].Members = nil }, []string{"cpu", "faults", "switches", "rss"}},

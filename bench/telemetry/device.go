@@ -34,7 +34,7 @@ type Device struct {
 }
 
 // parts of a reading beside the gauges.
-type parts struct{ counters, gpm bool }
+type parts struct{ processes, counters, gpm bool }
 
 type request struct {
 	parts
@@ -43,12 +43,15 @@ type request struct {
 
 // DeviceReading is what a device said between two stamps.
 type DeviceReading struct {
-	UUID     string   `json:"uuid"`
-	BeforeNs int64    `json:"before_ns"`
-	AfterNs  int64    `json:"after_ns"`
-	Gauges   Gauges   `json:"gauges"`
-	Counters Counters `json:"counters"` // all unknown where they were not asked for
-	GPM      GPM      `json:"gpm"`      // likewise
+	UUID     string `json:"uuid"`
+	BeforeNs int64  `json:"before_ns"`
+	AfterNs  int64  `json:"after_ns"`
+	Gauges   Gauges `json:"gauges"`
+
+	// All unknown where they were not asked for.
+	Processes Processes `json:"processes"`
+	Counters  Counters  `json:"counters"`
+	GPM       GPM       `json:"gpm"`
 
 	// Unanswered says why nothing of the above is known; empty if it is.
 	Unanswered string `json:"unanswered,omitempty"`
@@ -107,6 +110,9 @@ func (d *Device) serve(gpu GPU, idle int64) {
 			r := DeviceReading{UUID: d.uuid, BeforeNs: nowNs()}
 			d.busySince.Store(r.BeforeNs)
 			r.Gauges = gpu.Gauges()
+			if req.processes {
+				r.Processes = gpu.Processes()
+			}
 			if req.counters {
 				r.Counters = gpu.Counters()
 			}
@@ -123,8 +129,8 @@ func (d *Device) serve(gpu GPU, idle int64) {
 
 var errClosed = errors.New("the device was closed")
 
-// Read reads gauges and counters.
-func (d *Device) Read() DeviceReading { return d.read(parts{counters: true}) }
+// Read reads all but the performance counters.
+func (d *Device) Read() DeviceReading { return d.read(parts{processes: true, counters: true}) }
 
 // read returns within the timeout, and at once while a call that outlived an
 // earlier timeout is still under way.

@@ -24,7 +24,7 @@ func TestDevice(t *testing.T) {
 	if diff := cmp.Diff(want, sample, stamps); diff != "" {
 		t.Errorf("sample (-want +got):\n%s", diff)
 	}
-	want.Counters = g.counters()
+	want.Counters, want.Processes = g.counters(), g.users()
 	if diff := cmp.Diff(want, read, stamps); diff != "" {
 		t.Errorf("read (-want +got):\n%s", diff)
 	}
@@ -99,6 +99,7 @@ func TestDevice_Disappears(t *testing.T) {
 	before := d.Read()
 	lost = true
 	g.counters = func() Counters { return Counters{Problem: "energy: ERROR_GPU_IS_LOST"} }
+	g.users = func() Processes { return Processes{Problem: "processes: ERROR_GPU_IS_LOST"} }
 	c := d.Read().since(before, nil)
 	if c.PowerCapNs.Known || c.PIDs != nil || c.Problem != "SM clock: ERROR_GPU_IS_LOST" {
 		t.Errorf("got %+v", c)

@@ -67,10 +67,11 @@ func statFile(cpus ...[3]int) string {
 	return text + "intr 1\nbtime 1700000000\n"
 }
 
-// fakeGPU answers with what the two functions give.
+// fakeGPU answers with what the functions give.
 type fakeGPU struct {
 	gauges   func() Gauges
 	counters func() Counters
+	users    func() Processes
 	gpm      func() GPM
 	closed   chan struct{}
 }
@@ -78,13 +79,15 @@ type fakeGPU struct {
 func newFakeGPU() *fakeGPU {
 	return &fakeGPU{
 		gauges:   func() Gauges { return Gauges{SMClockMHz: Of(1980.0)} },
-		counters: func() Counters { return Counters{PowerCapNs: Of[int64](5), PIDs: []int{}} },
+		counters: func() Counters { return Counters{PowerCapNs: Of[int64](5)} },
+		users:    func() Processes { return Processes{PIDs: []int{}} },
 		gpm:      func() GPM { return GPM{PeriodNs: Of[int64](2e8), SMOccupancyFrac: Of(0.25)} },
 		closed:   make(chan struct{}),
 	}
 }
 
-func (g *fakeGPU) Gauges() Gauges     { return g.gauges() }
-func (g *fakeGPU) Counters() Counters { return g.counters() }
-func (g *fakeGPU) GPM() GPM           { return g.gpm() }
-func (g *fakeGPU) Close()             { close(g.closed) }
+func (g *fakeGPU) Gauges() Gauges       { return g.gauges() }
+func (g *fakeGPU) Processes() Processes { return g.users() }
+func (g *fakeGPU) Counters() Counters   { return g.counters() }
+func (g *fakeGPU) GPM() GPM             { return g.gpm() }
+func (g *fakeGPU) Close()               { close(g.closed) }

@@ -3,14 +3,13 @@ package telemetry
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 )
 
 // GPM is what a device's performance counters (NVML's GPU Performance
 // Monitoring, Hopper and later) say of the time since the reading before. The
-// zero value is all unknown: no reading was due, or it was the first.
+// zero value is all unknown: it was not read, or for the first time.
 //
 // Definitions and units are those of nvmlGpmMetricId_t in nvml.h, with fractions
 // for its percentages.
@@ -33,13 +32,6 @@ type GPM struct {
 	// Problem is why there are no values although a reading was due.
 	Problem string `json:"problem,omitempty"`
 }
-
-// gpmPeriod is the least time between two readings. NVML wants more than 100 ms
-// between samples, for its counters are refreshed no faster (nvmlGpmMetricsGet in
-// nvml.h), so a sampler at 10 Hz reads at every second sample: 10 calls/s beside
-// the 73 calls/s of gauges and counters. A reading covers all the time since the
-// one before, so that a slow rate loses nothing of a mean.
-const gpmPeriod = 150 * time.Millisecond
 
 // percentSlack is how far above 100 % rounding may take a share. More is no share.
 const percentSlack = 0.5
@@ -78,7 +70,6 @@ type gpmReader struct {
 
 	earlier, later nvml.GpmSample
 	earlierNs      int64 // 0: nothing is in earlier
-	triedNs        int64 // 0: never
 	// request is kept, for it has room for every metric there is, 19 KB. What
 	// NVML puts into it are pointers to names in its own memory, never read here.
 	request nvml.GpmMetricsGetType
@@ -132,18 +123,17 @@ func (g *gpmReader) close() {
 	}
 }
 
-// read is the zero GPM unless a reading is due. After an error the next one
-// begins anew: what the counters did meanwhile is not known.
+// read covers all the time since the reading before, so that a slow rate loses
+// nothing of a mean. NVML wants more than 100 ms between the two, for its counters
+// are refreshed no faster (nvmlGpmMetricsGet in nvml.h). After an error the next
+// one begins anew: what the counters did meanwhile is not known.
 func (g *gpmReader) read() GPM {
 	if g.absent != "" {
 		return GPM{Problem: g.absent}
 	}
 	now := g.now()
-	if g.triedNs != 0 && now-g.triedNs < int64(gpmPeriod) {
-		return GPM{}
-	}
 	beforeNs := g.earlierNs
-	g.triedNs, g.earlierNs = now, 0
+	g.earlierNs = 0
 	if ret := g.device.GpmSampleGet(g.later); ret != nvml.SUCCESS {
 		return GPM{Problem: fmt.Sprintf("GPM: sample: %v", ret)}
 	}

@@ -5,10 +5,12 @@ package telemetry
 type GPU interface {
 	// Gauges reads what changes from moment to moment. Every sample does.
 	Gauges() Gauges
-	// Counters reads what adds up and who is on the device: slower, and enough
-	// at the ends of an interval and once a second between.
+	// Processes lists who is on the device.
+	Processes() Processes
+	// Counters reads what adds up. Asking an H200 for its energy takes 4 ms, so
+	// the ends of an interval and every fifth second between must do.
 	Counters() Counters
-	// GPM reads the performance counters if that is due.
+	// GPM reads the performance counters.
 	GPM() GPM
 	Close()
 }
@@ -47,9 +49,12 @@ type Counters struct {
 	PCIeSentBytes     Value[int64] `json:"pcie_sent_bytes"`
 	PCIeReceivedBytes Value[int64] `json:"pcie_received_bytes"`
 
-	// PIDs of the compute processes on the device; nil: not known.
-	PIDs []int `json:"pids"`
+	Problem string `json:"problem,omitempty"`
+}
 
+// Processes are those with a compute context on a device.
+type Processes struct {
+	PIDs    []int  `json:"pids"` // sorted; nil: not known
 	Problem string `json:"problem,omitempty"`
 }
 

@@ -50,7 +50,7 @@ func TestGPU_Live(t *testing.T) {
 		"SM clock": after.Gauges.SMClockMHz.Known, "temperature": after.Gauges.TemperatureC.Known, "power": after.Gauges.PowerWatts.Known,
 		"reasons": after.Gauges.Reasons.Known, "energy": after.Counters.EnergyJ.Known, "power cap": after.Counters.PowerCapNs.Known,
 		"software thermal": after.Counters.SWThermalNs.Known, "hardware thermal": after.Counters.HWThermalNs.Known,
-		"power brake": after.Counters.PowerBrakeNs.Known, "processes": after.Counters.PIDs != nil,
+		"power brake": after.Counters.PowerBrakeNs.Known, "processes": after.Processes.PIDs != nil,
 	} {
 		if !known {
 			t.Errorf("%s not known", name)

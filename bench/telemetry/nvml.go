@@ -143,6 +143,13 @@ func (g *nvmlGPU) Counters() Counters {
 			*to = fieldValue(fields[i])
 		}
 	}
+	r.Problem = a.problem
+	return r
+}
+
+func (g *nvmlGPU) Processes() Processes {
+	var r Processes
+	var a answers
 	if list, ret := g.device.GetComputeRunningProcesses(); a.ok("processes", ret) {
 		r.PIDs = make([]int, 0, len(list))
 		for _, p := range list {

@@ -5,6 +5,7 @@ package telemetry
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 )
@@ -33,10 +34,15 @@ func BenchmarkNVML(b *testing.B) {
 		{"reasons", func() { g.reasons() }},
 		{"energy", func() { device.GetTotalEnergyConsumption() }},
 		{"fields=power,energy", func() { device.GetFieldValues(fields) }},
+		{"samples=power", func() { device.GetSamples(nvml.TOTAL_POWER_SAMPLES, 0) }},
+		{"samples=SM", func() { device.GetSamples(nvml.GPU_UTILIZATION_SAMPLES, 0) }},
+		{"samples=clock", func() { device.GetSamples(nvml.PROCESSOR_CLK_SAMPLES, 0) }},
 		{"processes", func() { device.GetComputeRunningProcesses() }},
 		{"all=gauges", func() { g.Gauges() }},
 		{"all=counters", func() { g.Counters() }},
-		{"all=GPM", func() { g.gpm.triedNs = 0; g.GPM() }},
+		{"all=GPM", func() { g.GPM() }},
+		{"all=gauges,every=100ms", func() { time.Sleep(100 * time.Millisecond); g.Gauges() }},
+		{"nothing,every=100ms", func() { time.Sleep(100 * time.Millisecond) }},
 	}
 	for _, c := range calls {
 		b.Run(c.name, func(b *testing.B) {

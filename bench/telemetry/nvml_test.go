@@ -97,28 +97,29 @@ func TestNVMLGPU(t *testing.T) {
 	}
 	counters := Counters{
 		EnergyJ: Of(1234.567), PowerCapNs: Of[int64](74_000), SWThermalNs: Of[int64](269_000), HWThermalNs: Of[int64](270_000),
-		PowerBrakeNs: Of[int64](271_000), PCIeSentBytes: Of[int64](197_000), PCIeReceivedBytes: Of[int64](198_000), PIDs: []int{42, 77},
+		PowerBrakeNs: Of[int64](271_000), PCIeSentBytes: Of[int64](197_000), PCIeReceivedBytes: Of[int64](198_000),
 	}
+	users := Processes{PIDs: []int{42, 77}}
 	older, oldest := full, full
 	older.Reasons, oldest.Reasons = Of[uint64](4), Value[uint64]{}
 	const newName, oldName = "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"
 	idle := mockDevice(nvml.SUCCESS)
 	idle.GetComputeRunningProcessesFunc = func() ([]nvml.ProcessInfo, nvml.Return) { return nil, nvml.SUCCESS }
-	alone := counters
-	alone.PIDs = []int{}
 	tests := []struct {
 		name     string
 		lib      mockLibrary
 		gauges   Gauges
 		counters Counters
+		users    Processes
 	}{
-		{"all", mockLibrary{device: mockDevice(nvml.SUCCESS)}, full, counters},
-		{"nobody on it", mockLibrary{device: idle}, full, alone},
-		{"driver before 535", mockLibrary{device: mockDevice(nvml.SUCCESS), missing: []string{newName}}, older, counters},
-		{"neither name", mockLibrary{device: mockDevice(nvml.SUCCESS), missing: []string{newName, oldName}}, oldest, counters},
-		{"offers nothing", mockLibrary{device: mockDevice(nvml.ERROR_NOT_SUPPORTED)}, Gauges{}, Counters{}},
+		{"all", mockLibrary{device: mockDevice(nvml.SUCCESS)}, full, counters, users},
+		{"nobody on it", mockLibrary{device: idle}, full, counters, Processes{PIDs: []int{}}},
+		{"driver before 535", mockLibrary{device: mockDevice(nvml.SUCCESS), missing: []string{newName}}, older, counters, users},
+		{"neither name", mockLibrary{device: mockDevice(nvml.SUCCESS), missing: []string{newName, oldName}}, oldest, counters, users},
+		{"offers nothing", mockLibrary{device: mockDevice(nvml.ERROR_NOT_SUPPORTED)}, Gauges{}, Counters{}, Processes{}},
 		{"fell off the bus", mockLibrary{device: mockDevice(nvml.ERROR_GPU_IS_LOST)},
-			Gauges{Problem: "SM clock: ERROR_GPU_IS_LOST"}, Counters{Problem: "energy: ERROR_GPU_IS_LOST"}},
+			Gauges{Problem: "SM clock: ERROR_GPU_IS_LOST"}, Counters{Problem: "energy: ERROR_GPU_IS_LOST"},
+			Processes{Problem: "processes: ERROR_GPU_IS_LOST"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,6 +132,9 @@ func TestNVMLGPU(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.counters, g.Counters()); diff != "" {
 				t.Errorf("counters (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.users, g.Processes()); diff != "" {
+				t.Errorf("processes (-want +got):\n%s", diff)
 			}
 			g.Close()
 			if tt.lib.shutdowns != 1 {

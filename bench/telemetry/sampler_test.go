@@ -56,13 +56,15 @@ func TestSeries(t *testing.T) {
 
 	gauges := DeviceReading{UUID: "GPU-1", Gauges: Gauges{SMClockMHz: Of(1980.0)}}
 	full := gauges
-	full.Counters = Counters{PowerCapNs: Of[int64](5), PIDs: []int{}}
+	full.Counters, full.Processes = Counters{PowerCapNs: Of[int64](5)}, Processes{PIDs: []int{}}
+	slow := gauges
+	slow.Processes = full.Processes
 	page := pageSize
 	want := []Sample{
 		{Devices: []DeviceReading{full}, Processes: []ProcessSample{{PID: 10, RSSBytes: Of(6 * page), PIDs: []int{10, 20}, Threads: Of[int64](2), InvoluntarySwitches: Of[int64](0)}, {PID: 99}}},
 		{Devices: []DeviceReading{gauges}, CPUBusyFrac: Of(0.3), CoreBusyFrac: []float64{0.6, 0}, StealFrac: Of(1. / 7),
 			Processes: []ProcessSample{{PID: 10, CPUFrac: Of(0.3), RSSBytes: Of(8 * page)}, {PID: 99}}},
-		{Devices: []DeviceReading{full}, CoreBusyFrac: []float64{0, 0}, FrequencyMHz: Of(3000.0),
+		{Devices: []DeviceReading{slow}, CoreBusyFrac: []float64{0, 0}, FrequencyMHz: Of(3000.0),
 			Processes: []ProcessSample{{PID: 10, CPUFrac: Of(0.0), RSSBytes: Of(7 * page), PIDs: []int{10}}, {PID: 99}}},
 	}
 	got := []Sample{first, second, third}
@@ -97,21 +99,21 @@ func TestSampler(t *testing.T) {
 	s.Stop()
 	s.Stop()
 
-	clocks := func(samples []Sample) (mhz []float64, counters []bool) {
+	clocks := func(samples []Sample) (mhz []float64, slow []bool) {
 		for _, x := range samples {
 			mhz = append(mhz, x.Devices[0].Gauges.SMClockMHz.V)
-			counters = append(counters, x.Devices[0].Counters.PowerCapNs.Known)
+			slow = append(slow, x.Devices[0].Processes.PIDs != nil)
 		}
-		return mhz, counters
+		return mhz, slow
 	}
 	// Six were made, the last four kept.
 	kept, whole := s.Between(0, nowNs())
-	mhz, counters := clocks(kept)
+	mhz, slow := clocks(kept)
 	if diff := cmp.Diff([]float64{1004, 1005, 1006, 1007}, mhz); diff != "" || whole {
 		t.Errorf("whole %t (-want +got):\n%s", whole, diff)
 	}
-	if diff := cmp.Diff([]bool{false, true, false, false}, counters); diff != "" {
-		t.Errorf("counters every third time (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]bool{false, true, false, false}, slow); diff != "" {
+		t.Errorf("processes every third time (-want +got):\n%s", diff)
 	}
 	inner, whole := s.Between(kept[1].BeforeNs, kept[2].AfterNs)
 	if mhz, _ := clocks(inner); !slices.Equal(mhz, []float64{1005, 1006}) || !whole {

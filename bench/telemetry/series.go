@@ -24,8 +24,9 @@ type tree struct {
 
 func (s *series) next(slow bool) Sample {
 	sample := Sample{BeforeNs: nowNs()}
+	rare := slow && s.slows%rareEvery == 0
 	for _, d := range s.machine.devices {
-		sample.Devices = append(sample.Devices, d.read(parts{counters: slow, gpm: s.gpm}))
+		sample.Devices = append(sample.Devices, d.read(parts{processes: slow, counters: rare, gpm: slow && s.gpm}))
 	}
 	cpus := s.machine.host.CPUs()
 	use := cpusSince(cpus, s.cpus, func(_ string, busy Value[float64]) {
@@ -40,7 +41,7 @@ func (s *series) next(slow bool) Sample {
 		s.slow = cpus
 		s.findTrees()
 	}
-	sample.Processes = s.processes(slow)
+	sample.Processes = s.processes(slow, rare)
 	if slow {
 		s.slows++
 	}
@@ -58,7 +59,7 @@ func (s *series) findTrees() {
 
 // processes reads the trees as they were found last: processes born since are
 // missing for up to a second, and of those that ended the last moments.
-func (s *series) processes(slow bool) []ProcessSample {
+func (s *series) processes(slow, rare bool) []ProcessSample {
 	latest := make(map[int]cpuReading, len(s.cpu))
 	var samples []ProcessSample
 	for _, t := range s.trees {
@@ -82,7 +83,7 @@ func (s *series) processes(slow bool) []ProcessSample {
 			}
 			p.RSSBytes = p.RSSBytes.plus(s.machine.host.rss(pid))
 		}
-		if slow && s.slows%threadsEvery == 0 && p.RSSBytes.Known {
+		if rare && p.RSSBytes.Known {
 			p.Threads, p.InvoluntarySwitches = s.machine.host.threadCounts(t.pids)
 		}
 		samples = append(samples, p)
