@@ -19,7 +19,7 @@ import (
 // ratio with/without, its 95 % interval (Student, over groups), and the sampler's
 // CPU time, of one core.
 func BenchmarkSampling(b *testing.B) {
-	const groups = 6
+	const groups, requests, requestsOnGPU = 6, 24, 4000
 	model, err := resolveModel(b.Context(), "gpt2:2")
 	if err != nil {
 		b.Fatal(err)
@@ -34,8 +34,12 @@ func BenchmarkSampling(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer remote.Close()
+	devices := openDevices(b.Context(), remote.Info(), 1)
 	flags := workload.DefaultFlags()
-	flags.Requests, flags.Pattern, flags.RatePerS = 24, "offline", 0
+	flags.Requests, flags.Pattern, flags.RatePerS = requests, "offline", 0
+	if len(devices) > 0 {
+		flags.Requests = requestsOnGPU
+	}
 	spec, err := workload.New(flags, workload.Limits{Vocab: remote.Info().VocabSize})
 	if err != nil {
 		b.Fatal(err)
@@ -50,7 +54,7 @@ func BenchmarkSampling(b *testing.B) {
 			b.Fatal(err)
 		}
 		run.Manifest.SetWorkload(spec)
-		if err := run.Watch(record.Watched{Host: telemetry.NewHost(), WorkerPID: remote.PID(), SampleHz: hz}); err != nil {
+		if err := run.Watch(record.Watched{Host: telemetry.NewHost(), Devices: devices, WorkerPID: remote.PID(), SampleHz: hz}); err != nil {
 			b.Fatal(err)
 		}
 		if err := remote.Run(b.Context(), plan, run.Sink()); err != nil {
