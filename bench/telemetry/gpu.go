@@ -8,7 +8,7 @@ type GPU interface {
 	// Processes lists who is on the device.
 	Processes() Processes
 	// Counters reads what adds up. Asking an H200 for its energy takes 4 ms, so
-	// the ends of an interval and every fifth second between must do.
+	// the ends of an interval and every tenth second between must do.
 	Counters() Counters
 	// GPM reads the performance counters.
 	GPM() GPM

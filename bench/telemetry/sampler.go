@@ -13,7 +13,7 @@ type SamplerOptions struct {
 	EveryMs int
 	// Keep bounds the memory: later samples overwrite the oldest.
 	Keep int
-	// GPM reads the devices' performance counters too, once a second.
+	// GPM reads the devices' performance counters too, every other second.
 	GPM bool
 }
 
@@ -33,12 +33,15 @@ func (o SamplerOptions) Validate() error {
 type Sample struct {
 	BeforeNs int64           `json:"before_ns"`
 	AfterNs  int64           `json:"after_ns"`
-	Devices  []DeviceReading `json:"devices"` // gauges; processes and GPM, if asked for, once a second; counters every fifth
+	Devices  []DeviceReading `json:"devices"` // gauges; see slowEvery for the rest
 
+	// Once a second, since the slow sample before. The kernel counts in ticks of
+	// 10 ms: a tenth of a second has ten of them, and reading them is what would
+	// cost most of a sample.
 	CPUBusyFrac  Value[float64] `json:"cpu_busy_frac"` // of all CPUs
 	CoreBusyFrac []float64      `json:"core_busy_frac"`
 	StealFrac    Value[float64] `json:"steal_frac"`    // of the time in which CPUs had work
-	FrequencyMHz Value[float64] `json:"frequency_mhz"` // of working CPUs; once a second
+	FrequencyMHz Value[float64] `json:"frequency_mhz"` // of working CPUs
 
 	Processes []ProcessSample `json:"processes"`
 }
@@ -46,23 +49,30 @@ type Sample struct {
 // ProcessSample is a watched process with all below it.
 type ProcessSample struct {
 	PID      int            `json:"pid"`
-	CPUFrac  Value[float64] `json:"cpu_frac"` // CPUs kept busy; may be above 1
-	RSSBytes Value[int64]   `json:"rss_bytes"`
-	PIDs     []int          `json:"pids"` // of the tree, looked for once a second
+	CPUFrac  Value[float64] `json:"cpu_frac"`  // CPUs kept busy; may be above 1
+	RSSBytes Value[int64]   `json:"rss_bytes"` // once a second
+	PIDs     []int          `json:"pids"`      // of the tree, looked for once a second
 
-	// Every fifth second: threads of the tree, and their involuntary context
+	// Every tenth second: threads of the tree, and their involuntary context
 	// switches since each began.
 	Threads             Value[int64] `json:"threads"`
 	InvoluntarySwitches Value[int64] `json:"involuntary_switches"`
 }
 
-// slowEvery is how often the slow readings are made. Reading a CPU's frequency
-// can interrupt it, and a device's performance counters take 1.6 ms (H200).
-const slowEvery = time.Second
-
-// rareEvery is how many slow readings there are to one of the threads, each of
-// which costs 25 µs, and of the devices' counters, which take 5 ms (H200).
-const rareEvery = 5
+// What a sampler may cost is half a percent of a core, 5 ms a second. Ten samples
+// of gauges and of the processes' CPU time take 2 ms; CPU times on the machine with
+// an H200 on which that was measured (BenchmarkParts, BenchmarkNVML).
+const (
+	// slowEvery is how often CPUs, their frequencies, which can interrupt them, the
+	// processes' memory and children, and the users of the devices are read: 0.6 ms.
+	slowEvery = time.Second
+	// gpmEvery is how many slow readings there are to one of the devices'
+	// performance counters: 2.4 ms.
+	gpmEvery = 2
+	// rareEvery is the same for the devices' counters, 6 ms, and the threads, 25 µs
+	// each.
+	rareEvery = 10
+)
 
 // Sampler samples a machine until it is stopped.
 type Sampler struct {

@@ -62,9 +62,8 @@ func TestSeries(t *testing.T) {
 	page := pageSize
 	want := []Sample{
 		{Devices: []DeviceReading{full}, Processes: []ProcessSample{{PID: 10, RSSBytes: Of(6 * page), PIDs: []int{10, 20}, Threads: Of[int64](2), InvoluntarySwitches: Of[int64](0)}, {PID: 99}}},
-		{Devices: []DeviceReading{gauges}, CPUBusyFrac: Of(0.3), CoreBusyFrac: []float64{0.6, 0}, StealFrac: Of(1. / 7),
-			Processes: []ProcessSample{{PID: 10, CPUFrac: Of(0.3), RSSBytes: Of(8 * page)}, {PID: 99}}},
-		{Devices: []DeviceReading{slow}, CoreBusyFrac: []float64{0, 0}, FrequencyMHz: Of(3000.0),
+		{Devices: []DeviceReading{gauges}, Processes: []ProcessSample{{PID: 10, CPUFrac: Of(0.3)}, {PID: 99}}},
+		{Devices: []DeviceReading{slow}, CPUBusyFrac: Of(0.3), CoreBusyFrac: []float64{0.6, 0}, StealFrac: Of(1. / 7), FrequencyMHz: Of(3000.0),
 			Processes: []ProcessSample{{PID: 10, CPUFrac: Of(0.0), RSSBytes: Of(7 * page), PIDs: []int{10}}, {PID: 99}}},
 	}
 	got := []Sample{first, second, third}

@@ -4,8 +4,8 @@ package telemetry
 type series struct {
 	machine *Machine
 	gpm     bool
-	cpus    []CPUTime // at the sample before
-	slow    []CPUTime // at the slow sample before
+	cpus    []CPUTime // at the slow sample before
+	noMHz   bool      // the CPUs' frequencies are not known here
 	trees   []tree
 	cpu     map[int]cpuReading // by process id
 	slows   int                // slow samples so far
@@ -25,20 +25,12 @@ type tree struct {
 func (s *series) next(slow bool) Sample {
 	sample := Sample{BeforeNs: nowNs()}
 	rare := slow && s.slows%rareEvery == 0
+	gpm := slow && s.slows%gpmEvery == 0 && s.gpm
 	for _, d := range s.machine.devices {
-		sample.Devices = append(sample.Devices, d.read(parts{processes: slow, counters: rare, gpm: slow && s.gpm}))
+		sample.Devices = append(sample.Devices, d.read(parts{processes: slow, counters: rare, gpm: gpm}))
 	}
-	cpus := s.machine.host.CPUs()
-	use := cpusSince(cpus, s.cpus, func(_ string, busy Value[float64]) {
-		sample.CoreBusyFrac = append(sample.CoreBusyFrac, busy.V) // 0 where no tick has passed
-	})
-	wanted := use.workS.plus(use.stealS)
-	sample.CPUBusyFrac = over(use.workS, wanted.plus(use.idleS))
-	sample.StealFrac = over(use.stealS, wanted)
-	s.cpus = cpus
 	if slow {
-		sample.FrequencyMHz = meanMHz(s.machine.host.FrequenciesMHz(), cpus, s.slow)
-		s.slow = cpus
+		s.readCPUs(&sample)
 		s.findTrees()
 	}
 	sample.Processes = s.processes(slow, rare)
@@ -47,6 +39,22 @@ func (s *series) next(slow bool) Sample {
 	}
 	sample.AfterNs = nowNs()
 	return sample
+}
+
+func (s *series) readCPUs(sample *Sample) {
+	cpus := s.machine.host.CPUs()
+	use := cpusSince(cpus, s.cpus, func(_ string, busy Value[float64]) {
+		sample.CoreBusyFrac = append(sample.CoreBusyFrac, busy.V) // 0 where no tick has passed
+	})
+	wanted := use.workS.plus(use.stealS)
+	sample.CPUBusyFrac = over(use.workS, wanted.plus(use.idleS))
+	sample.StealFrac = over(use.stealS, wanted)
+	if !s.noMHz {
+		mhz := s.machine.host.FrequenciesMHz()
+		s.noMHz = len(mhz) == 0
+		sample.FrequencyMHz = meanMHz(mhz, cpus, s.cpus)
+	}
+	s.cpus = cpus
 }
 
 func (s *series) findTrees() {
@@ -68,7 +76,7 @@ func (s *series) processes(slow, rare bool) []ProcessSample {
 			p.PIDs = t.pids
 		}
 		if !t.partial && len(t.pids) > 0 {
-			p.CPUFrac, p.RSSBytes = Of(0.0), Of[int64](0)
+			p.CPUFrac, p.RSSBytes = Of(0.0), Value[int64]{Known: slow}
 		}
 		for _, pid := range t.pids {
 			var now cpuReading
@@ -81,7 +89,9 @@ func (s *series) processes(slow, rare bool) []ProcessSample {
 				used := rise(before.used, now.used)
 				p.CPUFrac = p.CPUFrac.plus(over(Value[float64]{float64(used.V), used.Known}, Of(float64(now.atNs-before.atNs))))
 			}
-			p.RSSBytes = p.RSSBytes.plus(s.machine.host.rss(pid))
+			if slow {
+				p.RSSBytes = p.RSSBytes.plus(s.machine.host.rss(pid))
+			}
 		}
 		if rare && p.RSSBytes.Known {
 			p.Threads, p.InvoluntarySwitches = s.machine.host.threadCounts(t.pids)

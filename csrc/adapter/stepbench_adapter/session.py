@@ -231,6 +231,17 @@ class Session:
             self.conditions.measuring = True
         return True
 
+    def do_trim(self, _):
+        """Gives memory that was freed back to the system, so that what is left is held.
+        glibc keeps it in pieces otherwise, as much as there was at the largest profile.
+        True if there was any. Steps after it fetch their pages anew."""
+        import ctypes
+        import gc
+
+        gc.collect()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
+        return bool(trim and trim(0))
+
     def do_profile_start(self, _):
         self.profiler.start()
         return True
