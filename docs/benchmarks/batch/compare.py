@@ -47,6 +47,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 STEPBENCH, RUN_BATCH, CHAT = SIDES = ("stepbench batch", "vllm run-batch", "LLM.chat")
 HEAD_ROWS = 100  # that stepbench reads of a file to know its format
 POLL_S = 0.002
+GRACE_S = 15  # for a program to end after its answers are written
 
 # Fields of EngineArgs, the same on every side.
 ENGINE = {
@@ -211,7 +212,15 @@ class Run:
         return result
 
     def kill(self):
+        """Ends its process group: by itself where it can, for what is killed leaves its
+        shared memory behind."""
+        self.process.terminate()
+        until = time.monotonic() + GRACE_S
         with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < until:
+                self.process.poll()
+                os.killpg(self.process.pid, 0)
+                time.sleep(0.1)
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
