@@ -142,8 +142,12 @@ func faults() []fault {
 			exits: []int{exitInternal}, says: "worker died: exit status 3 during run", check: failed,
 		},
 		{
-			name: "submit: a Python exception at one request of 13", command: runs("--requests", "13"), python: "submit",
+			name: "submit: one request of 13 is refused", command: runs("--requests", "13"), python: "refuses",
 			exits: []int{exitFailedRows}, says: "1 of 13 requests failed", check: keeps(record.Complete, true),
+		},
+		{ // nobody knows what it left behind in the engine
+			name: "submit: a Python exception", command: runs("--requests", "13"), python: "submit",
+			exits: []int{exitInternal}, says: "submit request 6: RuntimeError: the processor broke", check: failed,
 		},
 		{
 			name: "open: a Python exception", command: runs(), python: "open",

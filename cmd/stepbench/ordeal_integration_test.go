@@ -238,8 +238,10 @@ func (o *ordeal) nothingLeft(may string) {
 		}
 	}
 	for _, name := range names(o.tmp) {
-		// torch keeps a cache there, and has a compiler that leaves its own files.
-		if name != may && !strings.HasPrefix(name, "torchinductor_") && filepath.Ext(name) != ".res" {
+		// torch keeps a cache there, and gcc, which it calls, leaves what it was at when
+		// it is killed.
+		gcc := strings.HasPrefix(name, "cc") && slices.Contains([]string{".s", ".o", ".res"}, filepath.Ext(name))
+		if name != may && !strings.HasPrefix(name, "torchinductor_") && !gcc {
 			o.Errorf("temporary file left: %s", name)
 		}
 	}
@@ -269,7 +271,7 @@ func (o *ordeal) said(text string) string {
 	}
 	for line := range strings.Lines(stderr) {
 		if strings.Contains(line, text) {
-			return strings.ReplaceAll(strings.TrimSpace(line), o.dir, "DIR")
+			return strings.NewReplacer(o.dir, "DIR", abs("../.."), "CHECKOUT").Replace(strings.TrimSpace(line))
 		}
 	}
 	return ""

@@ -71,8 +71,9 @@ class Faulty(LogitsProcessor):
     @classmethod
     def validate_params(cls, params):
         cls.seen += 1
-        if os.environ["STEPBENCH_FAULT"] == "submit" and cls.seen == 7:
-            raise RuntimeError("the processor broke")
+        how = {"refuses": ValueError, "submit": RuntimeError}.get(os.environ["STEPBENCH_FAULT"])
+        if how and cls.seen == 7:
+            raise how("the processor broke")
 
     def __init__(self, vllm_config, device, is_pin_memory):
         fault = os.environ["STEPBENCH_FAULT"]
