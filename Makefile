@@ -150,7 +150,7 @@ test-kill: shim binary ## batches killed 500 times with a stand-in for vLLM, and
 	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_KILLS=60 STEPBENCH_KILL_VLLM=1 $(GOTEST) -tags integration -count=1 -timeout 120m -run TestBatchSurvivesKills -v ./cmd/stepbench
 
 faults: shim binary ## what breaks, broken on purpose with real vLLM, and the table of it (FAULTS=part of a name for some of it)
-	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_FAULTS="$(or $(FAULTS),all)" STEPBENCH_FAULTS_OUT=$(CURDIR)/docs/reliability/faults.md \
+	STEPBENCH_REQUIRE_SHIM=1 STEPBENCH_FAULTS="$(or $(FAULTS),all)" STEPBENCH_FAULTS_OUT=$(if $(FAULTS),,$(CURDIR)/docs/reliability/faults.md) \
 	  $(GOTEST) -tags integration -count=1 -timeout 60m -run 'TestFaults$$' -v ./cmd/stepbench
 
 soak: shim binary ## an hour of A/B quads, then a batch of 100,000 rows: nothing may grow (STEPBENCH_SOAK_SECONDS, _ROWS; _OUT=DIR for tables and figures)

@@ -383,7 +383,7 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-	if path := os.Getenv("STEPBENCH_FAULTS_OUT"); path != "" && want == "all" {
+	if path := os.Getenv("STEPBENCH_FAULTS_OUT"); path != "" {
 		standIns(t, &table)
 		table.write(t, path)
 	}

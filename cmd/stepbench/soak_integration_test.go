@@ -130,7 +130,7 @@ func TestSoakAB(t *testing.T) {
 		comparisons++
 	}
 	s.end()
-	s.check(t, "ab", soakWarmUpFrac, fmt.Sprintf("%d comparisons with %d A/B quads by one pair of workers", comparisons, quads), "worker 1", "worker 2")
+	s.check(t, "ab", fmt.Sprintf("%d comparisons with %d A/B quads by one pair of workers", comparisons, quads), "worker 1", "worker 2")
 }
 
 // TestSoakBatch answers STEPBENCH_SOAK_ROWS rows. Its worker is the python
@@ -139,6 +139,12 @@ func TestSoakAB(t *testing.T) {
 // by then.
 func TestSoakBatch(t *testing.T) {
 	rows := soakNumber(t, "STEPBENCH_SOAK_ROWS", 100_000)
+	// glibc raises these two by itself, puts tensors between small objects from then on,
+	// and keeps the holes: the heap of a worker then rises for an hour, and malloc_trim
+	// gives all of it back. At fixed values freed tensors go back at once, and what
+	// grows is held.
+	t.Setenv("MALLOC_MMAP_THRESHOLD_", "65536")
+	t.Setenv("MALLOC_TRIM_THRESHOLD_", "131072")
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "in.jsonl"), filepath.Join(dir, "out")
 	var lines strings.Builder
@@ -175,5 +181,5 @@ func TestSoakBatch(t *testing.T) {
 	if err != nil || code != exitOK || m.Counts.Done != int64(rows) || m.Counts.Failed != 0 {
 		t.Errorf("exit %d, %v, %+v, want %d rows\n%s", code, err, m.Counts, rows, stderr.String())
 	}
-	s.check(t, "batch", soakBatchWarmUpFrac, fmt.Sprintf("A batch of %d rows", m.Counts.Done), "tokenizer 1", "worker 1")
+	s.check(t, "batch", fmt.Sprintf("A batch of %d rows", m.Counts.Done), "tokenizer 1", "worker 1")
 }

@@ -13,10 +13,6 @@ const (
 	// What is filled once, such as caches, heaps and pools of threads, is filled in
 	// this share of a soak.
 	soakWarmUpFrac = 0.1
-	// A batch's worker runs without a break in which it could give back what it freed.
-	// glibc's heap grows to its size in some 40,000 rows of 100,000; malloc_trim called
-	// from outside gave back all that had come to it, 170 of 412 MiB.
-	soakBatchWarmUpFrac = 0.4
 
 	// Memory may rise by what allocators move by themselves. A leak that a user
 	// would meet is more than 16 MiB an hour, 400 MiB a day, and more than 2 % of

@@ -175,10 +175,10 @@ func (s *soak) series() []soakSeries {
 // check fails the test for whatever grew after the warm-up, and for processes other
 // than those wanted: one that was replaced would begin anew. It keeps what was read
 // as DIR/soak-NAME.csv, .png and .svg if $STEPBENCH_SOAK_OUT names a directory.
-func (s *soak) check(t *testing.T, name string, warmUpFrac float64, title string, want ...string) {
+func (s *soak) check(t *testing.T, name, title string, want ...string) {
 	t.Helper()
 	lasted := s.samples[len(s.samples)-1].atS
-	warmUpS := warmUpFrac * lasted
+	warmUpS := soakWarmUpFrac * lasted
 	t.Logf("%s: %d readings in %.0f s, of which the first %.0f s are warm-up", title, len(s.samples), lasted, warmUpS)
 	if got := slices.Sorted(slices.Values(s.order[1:])); !slices.Equal(got, want) {
 		t.Errorf("processes %q beside the parent, want %q", got, want)
