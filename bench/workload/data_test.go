@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -228,7 +229,7 @@ func TestLengthsText(t *testing.T) {
 }
 
 func FuzzLengths(f *testing.F) {
-	for _, s := range []string{"811/192x2 768/192", "", "1/2x1000", "1/2x99999999999", "/"} {
+	for _, s := range []string{"811/192x2 768/192", "", "1/2x1000", "1/2x200000", "1/2x99999999999", "/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -240,7 +241,7 @@ func FuzzLengths(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := back.UnmarshalText(out); err != nil || !cmp.Equal(l, back) {
+		if err := back.UnmarshalText(out); err != nil || !slices.Equal(l, back) { // cmp takes seconds for a million
 			t.Fatalf("%q gives %q, which gives %v, %v", text, out, back, err)
 		}
 	})
