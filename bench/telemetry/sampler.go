@@ -64,7 +64,8 @@ type ProcessSample struct {
 // an H200 on which that was measured (BenchmarkParts, BenchmarkNVML).
 const (
 	// slowEvery is how often CPUs, their frequencies, which can interrupt them, the
-	// processes' memory and children, and the users of the devices are read: 0.6 ms.
+	// processes' memory and children, and the users of the devices are read: 0.6 ms,
+	// and 1 ms more where the frequencies can be told.
 	slowEvery = time.Second
 	// gpmEvery is how many slow readings there are to one of the devices'
 	// performance counters: 2.4 ms.

@@ -232,7 +232,7 @@ class Session:
         return True
 
     def do_trim(self, _):
-        """Gives memory that was freed back to the system, so that what is left is held.
+        """Gives memory that this process freed back to the system: what is left is held.
         glibc keeps it in pieces otherwise, as much as there was at the largest profile.
         True if there was any. Steps after it fetch their pages anew."""
         import ctypes
