@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,8 +24,12 @@ const (
 var crashStart = regexp.MustCompile(`^(panic|fatal error|SIG[A-Z]+): `)
 
 // rankLine begins a line of a rank: vLLM puts "(Worker_TP1 pid=42) " before it
-// (vllm/logger.py, decorate_logs), in which the number stays and the name grows.
-var rankLine = regexp.MustCompile(`^\(Worker\S* pid=(\d+)\) `)
+// (vllm/logger.py, decorate_logs), in which the number stays and the name grows, and
+// Ray, before that, its own "(RayWorkerProc pid=42, ip=10.0.0.2) ".
+var rankLine = regexp.MustCompile(`^(?:\(RayWorkerProc [^)]*\) )?\(Worker\S* pid=(\d+)\) `)
+
+// colour is a terminal's, which Ray writes into pipes too.
+var colour = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
 // logTail passes a worker's output on and remembers its last lines, and those of
 // each rank on their own; of a crash, the first ones.
@@ -65,6 +70,7 @@ func (l *logTail) add(line string) {
 	if l.each != nil {
 		l.each(line)
 	}
+	line = shown(line)
 	if len(line) > logTailBytes {
 		line = line[:logTailBytes] + "..."
 	}
@@ -80,6 +86,14 @@ func (l *logTail) add(line string) {
 		return
 	}
 	l.own.add(line, logTailLines)
+}
+
+// shown is what a terminal would be left with: no colours, and of a progress bar,
+// which returns to the start of its line, the last state.
+func shown(line string) string {
+	line = strings.TrimRight(colour.ReplaceAllString(line, ""), "\r")
+	who := rankLine.FindString(line)
+	return who + line[max(len(who), strings.LastIndexByte(line, '\r')+1):]
 }
 
 func (t *tail) add(line string, most int) {

@@ -73,25 +73,29 @@ func (c *Config) checkPlatform(cpu bool) error {
 	return nil
 }
 
-// rankEnv is what ranks in processes of their own need in a worker's environment;
+// unset are those of KEY=VALUE pairs whose variable the user has not set.
+func unset(pairs ...string) []string {
+	return slices.DeleteFunc(pairs, func(pair string) bool {
+		key, _, _ := strings.Cut(pair, "=")
+		return os.Getenv(key) != ""
+	})
+}
+
+// patience makes --step-timeout decide how long a step may take: vLLM gives up on
+// one after 300 s unless told.
+func patience(opt WorkerOptions) string {
+	return fmt.Sprintf("VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS=%d", int((opt.stepTimeout() + time.Minute).Seconds()))
+}
+
+// rankEnv is what ranks in processes of this host need in a worker's environment;
 // cpus is nil on CUDA. What the user set stays.
 func rankEnv(cfg *Config, opt WorkerOptions, cpus []int) []string {
-	var env []string
-	set := func(key, value string) {
-		if os.Getenv(key) == "" {
-			env = append(env, key+"="+value)
-		}
-	}
-	// vLLM gives up on a step after 300 s unless told; --step-timeout decides.
-	patience := opt.stepTimeout() + time.Minute
-	set("VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", strconv.Itoa(int(patience.Seconds())))
 	// Ranks that wait for a dead one do not end by themselves.
-	set("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "2")
+	env := []string{patience(opt), "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS=2"}
 	if cpus == nil {
 		// The first devices, by the number that nvidia-smi gives them.
-		set("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-		set("CUDA_VISIBLE_DEVICES", strings.Join(numbers(cfg.Ranks()), ","))
-		return env
+		env = append(env, "CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES="+strings.Join(numbers(cfg.Ranks()), ","))
+		return unset(env...)
 	}
 	sets := shareCPUs(cpus, cfg.Ranks())
 	lists := make([]string, len(sets))
@@ -100,9 +104,8 @@ func rankEnv(cfg *Config, opt WorkerOptions, cpus []int) []string {
 	}
 	// vLLM's own choice needs a NUMA node for each rank
 	// (vllm/utils/ompmultiprocessing.py).
-	set("VLLM_CPU_OMP_THREADS_BIND", strings.Join(lists, "|"))
-	set("OMP_NUM_THREADS", strconv.Itoa(len(sets[0])))
-	return env
+	env = append(env, "VLLM_CPU_OMP_THREADS_BIND="+strings.Join(lists, "|"), fmt.Sprint("OMP_NUM_THREADS=", len(sets[0])))
+	return unset(env...)
 }
 
 func numbers(n int) []string {
@@ -154,8 +157,11 @@ func parallelEnv(cfg *Config, opt WorkerOptions) ([]string, footprint, error) {
 		return nil, footprint{}, err
 	}
 	cpu := cpuSite(python) != ""
-	if err := cfg.checkPlatform(cpu); err != nil || cfg.executor() != ExecutorMP {
+	if err := cfg.checkPlatform(cpu); err != nil {
 		return nil, footprint{}, err
+	}
+	if cfg.executor() == ExecutorRay {
+		return unset(patience(opt)), footprint{}, nil
 	}
 	var cpus []int
 	if cpu {

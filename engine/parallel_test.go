@@ -184,3 +184,18 @@ func TestLogTailOfRanks(t *testing.T) {
 		t.Errorf("lines %q", got)
 	}
 }
+
+// Ray writes whose line it is before vLLM does, in colour, and progress bars go over
+// themselves.
+func TestLogTailOfRay(t *testing.T) {
+	t.Parallel()
+	got := engine.LogTail([]string{
+		"\x1b[33m(raylet)\x1b[0m a node died",
+		"\x1b[36m(RayWorkerProc pid=9, ip=10.0.0.2)\x1b[0m (Worker pid=9) \rgraphs: 0%\rgraphs: 50%",
+		"loading: 0%\rloading: 100%\r",
+	})
+	want := []string{"(raylet) a node died", "loading: 100%", "(RayWorkerProc pid=9, ip=10.0.0.2) (Worker pid=9) graphs: 50%"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}

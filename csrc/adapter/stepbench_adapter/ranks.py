@@ -21,12 +21,29 @@ def of(executor):
     return Ranks(executor, workers) if workers and hasattr(workers[0], "proc") else None
 
 
-class Ranks:
+class Watched:
+    died = ""  # which rank, and how, once one has
+
+    def guard(self, step):
+        """step, whose error names the rank that ended, if one did: vLLM's own says
+        only that a call was cancelled."""
+
+        def guarded():
+            try:
+                return step()
+            except Exception as error:
+                if self.died:
+                    raise RuntimeError(f"{self.died}: {error}") from error
+                raise
+
+        return guarded
+
+
+class Ranks(Watched):
     def __init__(self, executor, workers):
         self.executor = executor
         self.processes = [w.proc for w in workers]
         self.pids = [p.pid for p in self.processes]
-        self.died = ""  # which rank, and how, once one has
         Thread(target=self.watch, daemon=True, name="stepbench-ranks").start()
 
     def ask(self, method, *args):
@@ -65,20 +82,6 @@ class Ranks:
             with contextlib.suppress(OSError):  # it has ended
                 total += time.clock_gettime_ns((~pid << 3) | 2)
         return total
-
-    def guard(self, step):
-        """step, whose error names the rank that ended, if one did: vLLM's own says
-        only that a call was cancelled."""
-
-        def guarded():
-            try:
-                return step()
-            except Exception as error:
-                if self.died:
-                    raise RuntimeError(f"{self.died}: {error}") from error
-                raise
-
-        return guarded
 
     def end(self):
         """Ends all ranks at once. They hold nothing that must be saved, and vLLM's own

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 
-from . import describe, numerics, ranks, rendezvous, spawned, variant, weights
+from . import describe, numerics, ranks, rayranks, rendezvous, spawned, variant, weights
 from .conditions import Conditions
 from .profile import Profiler
 
@@ -136,10 +136,12 @@ class Session:
         self.variant = None  # stock
         self.audited = {} if audit else None
         self.logprobs = {}  # of ended requests that asked, until taken
-        self.ranks = ranks.of(engine.engine_core.engine_core.model_executor)  # None: this process
+        executor = engine.engine_core.engine_core.model_executor
+        self.ranks = ranks.of(executor)  # None: in this process, or on other hosts
         self.profiler = self.ranks or Profiler(describe.platform_name())
         self.conditions = Conditions(describe.platform_name(), self.ranks)
-        self.step = self.ranks.guard(engine.step) if self.ranks else engine.step
+        watched = self.ranks or rayranks.of(executor)
+        self.step = watched.guard(engine.step) if watched else engine.step
         self.after = probe.fill
         self.counters = probe.cells
         self.set_limits = probe.set_limits
