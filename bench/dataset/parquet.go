@@ -31,10 +31,7 @@ const parquetBatch = 16
 
 func newParquetRows(f io.ReaderAt, size int64, kind Kind) (rows *parquetRows, err error) {
 	defer parquetfile.Recover(&err)
-	if err := parquetfile.CheckFooter(f, size); err != nil {
-		return nil, fmt.Errorf("not Parquet: %w", err)
-	}
-	file, err := parquet.OpenFile(f, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	file, err := parquetfile.Open(f, size)
 	if err != nil {
 		return nil, fmt.Errorf("not Parquet: %w", err)
 	}

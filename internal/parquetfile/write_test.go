@@ -22,10 +22,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := bytes.NewReader(b.Bytes())
-	if err := parquetfile.CheckFooter(in, in.Size()); err != nil {
-		t.Error(err)
-	}
-	file, err := parquet.OpenFile(in, in.Size())
+	file, err := parquetfile.Open(in, in.Size())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,14 +47,11 @@ func (f *file) openParquet(r *os.File, o *Options) error {
 
 func newParquetRows(r io.ReaderAt, size int64) (p *parquetRows, names []string, err error) {
 	defer parquetfile.Recover(&err)
-	if err := parquetfile.CheckFooter(r, size); err != nil {
+	opened, err := parquetfile.Open(r, size)
+	if err != nil {
 		if errors.Is(err, parquetfile.ErrNoEnd) { // it begins as one
 			err = fmt.Errorf("%w: it was cut off", err)
 		}
-		return nil, nil, fmt.Errorf("not Parquet: %w", err)
-	}
-	opened, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
-	if err != nil {
 		return nil, nil, fmt.Errorf("not Parquet: %w", err)
 	}
 	p = &parquetRows{groups: opened.RowGroups(), buffer: make([]parquet.Row, parquetBatch), rows: opened.NumRows()}

@@ -149,10 +149,7 @@ func openParquet(f *os.File) (*parquet.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := parquetfile.CheckFooter(f, info.Size()); err != nil {
-		return nil, err
-	}
-	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(64<<10))
+	file, err := parquetfile.Open(f, info.Size(), parquet.ReadBufferSize(64<<10))
 	if err != nil {
 		return nil, err
 	}

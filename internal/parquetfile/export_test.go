@@ -1,0 +1,3 @@
+package parquetfile
+
+var CheckChunk = checkChunk
