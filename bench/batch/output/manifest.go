@@ -1,7 +1,6 @@
 package output
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -145,12 +144,14 @@ func jsonOf(v any) string {
 	return string(text)
 }
 
+// compact is JSON as write leaves it, without white space and with characters that
+// HTML minds escaped: what is read again must not differ from what was written.
 func compact(raw json.RawMessage) string {
-	var b bytes.Buffer
-	if json.Compact(&b, raw) != nil {
+	text, err := json.Marshal(raw)
+	if err != nil {
 		return string(raw)
 	}
-	return b.String()
+	return string(text)
 }
 
 // mayResume refuses to go on with a run that is another.
