@@ -20,7 +20,9 @@ type Run struct {
 	dir     string
 	journal *os.File
 	startNs int64
-	watch   *watch // nil without telemetry
+	watch   *watch // nil without telemetry, and after it
+	sampled bool
+	samples []telemetryRow
 }
 
 // Create makes the directory dir, which must be new or empty, and puts the
@@ -92,11 +94,7 @@ func (r *Run) Finish(state State, cause error) error {
 	if r.journal == nil {
 		return fmt.Errorf("finish %s: %w", r.dir, errFinished)
 	}
-	var sums *Telemetry
-	var samples []telemetryRow
-	if r.watch != nil {
-		sums, samples = r.watch.end()
-	}
+	r.Unwatch()
 	path := r.journal.Name()
 	err := r.journal.Close()
 	r.journal = nil
@@ -112,8 +110,7 @@ func (r *Run) Finish(state State, cause error) error {
 	if cause != nil {
 		m.Error = cause.Error()
 	}
-	m.Telemetry = sums
-	if err := r.writeTables(j, samples); err != nil {
+	if err := r.writeTables(j); err != nil {
 		return err
 	}
 	// Until here the manifest on disk says running, which points to the
@@ -124,7 +121,7 @@ func (r *Run) Finish(state State, cause error) error {
 	return os.Remove(path)
 }
 
-func (r *Run) writeTables(j journal, samples []telemetryRow) error {
+func (r *Run) writeTables(j journal) error {
 	m := &r.Manifest
 	hash, err := m.hash()
 	if err != nil {
@@ -152,5 +149,5 @@ func (r *Run) writeTables(j journal, samples []telemetryRow) error {
 	if m.Files[StepsFile], err = writeParquet(filepath.Join(r.dir, StepsFile), steps, hash); err != nil {
 		return err
 	}
-	return r.writeTelemetry(hash, samples)
+	return r.writeTelemetry(hash)
 }

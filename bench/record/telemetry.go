@@ -56,8 +56,8 @@ type watch struct {
 // with two devices and a hundred CPUs.
 const samplesKept = 36_000
 
-// Watch begins telemetry, which Finish ends and writes. Samples wait in memory
-// until then: a run that is killed has none.
+// Watch begins telemetry, which Unwatch ends and Finish writes. Samples wait in
+// memory until then: a run that is killed has none.
 func (r *Run) Watch(w Watched) error {
 	t := &watch{Watched: w, machine: telemetry.NewMachine(w.Host, w.Devices...)}
 	if w.WorkerPID > 0 {
@@ -75,6 +75,15 @@ func (r *Run) Watch(w Watched) error {
 	}
 	r.watch = t
 	return nil
+}
+
+// Unwatch ends telemetry while what is watched is still there: a worker that has
+// ended and a device that is closed tell nothing more. Finish does it too.
+func (r *Run) Unwatch() {
+	if r.watch != nil {
+		r.Manifest.Telemetry, r.samples = r.watch.end()
+		r.sampled, r.watch = r.watch.sampler != nil, nil
+	}
 }
 
 // end stops telemetry and gives its sums and rows.
@@ -118,13 +127,13 @@ func (t *watch) end() (*Telemetry, []telemetryRow) {
 	return out, telemetryRows(samples)
 }
 
-// writeTelemetry ends telemetry and puts its rows beside the other tables.
-func (r *Run) writeTelemetry(hash string, rows []telemetryRow) error {
-	if r.watch == nil || r.watch.sampler == nil {
+// writeTelemetry puts the samples beside the other tables.
+func (r *Run) writeTelemetry(hash string) error {
+	if !r.sampled {
 		return nil
 	}
 	var err error
-	r.Manifest.Files[TelemetryFile], err = writeParquet(filepath.Join(r.dir, TelemetryFile), rows, hash)
+	r.Manifest.Files[TelemetryFile], err = writeParquet(filepath.Join(r.dir, TelemetryFile), r.samples, hash)
 	return err
 }
 

@@ -2,6 +2,7 @@ package record
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -119,6 +120,9 @@ func TestWatch(t *testing.T) {
 			if (len(r.Samples) > 0) != (tt.hz > 0) || sums.Samples != len(r.Samples) || sums.SamplerCPUFrac.Known != (tt.hz > 0) {
 				t.Errorf("%d samples at %g Hz, sums %+v", len(r.Samples), tt.hz, sums)
 			}
+			if sums.Truncated || sums.Change.Unsampled != (tt.hz == 0) {
+				t.Errorf("at %g Hz: truncated %v, unsampled %v", tt.hz, sums.Truncated, sums.Change.Unsampled)
+			}
 			if !sums.ParentCPUNs.Known || !sums.RSSBytes.Known || sums.Threads.V < 1 || len(sums.WorkerThreads) == 0 {
 				t.Errorf("process %+v", sums)
 			}
@@ -132,5 +136,32 @@ func TestWatch(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a worker used until Unwatch is known, though it has ended by Finish.
+func TestUnwatch(t *testing.T) {
+	worker := exec.Command("sh", "-c", "while :; do :; done")
+	if err := worker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop := func() { _, _ = worker.Process.Kill(), worker.Wait() }
+	t.Cleanup(stop)
+	run, err := Create(filepath.Join(t.TempDir(), "run"), manifest(simulate(t, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Watch(Watched{Host: telemetry.NewHost(), WorkerPID: worker.Process.Pid}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	run.Unwatch()
+	stop()
+	if err := run.Finish(Failed, nil); err != nil {
+		t.Fatal(err)
+	}
+	p, ok := open(t, run.Dir()).Manifest.Telemetry.Change.Process(worker.Process.Pid)
+	if !ok || p.Ended > 0 || !p.CPUNs.Known || !p.RSSBytes.Known {
+		t.Errorf("the worker used %+v", p)
 	}
 }

@@ -84,6 +84,7 @@ type Sampler struct {
 	ending  sync.Once
 	cpuNs   atomic.Int64 // used by the sampler's thread
 
+	everyNs       int64
 	startNs       int64
 	devicesBefore int64 // CPU time that the devices had used at the start
 
@@ -101,7 +102,7 @@ func StartSampler(m *Machine, o SamplerOptions) (*Sampler, error) {
 	every := time.Duration(o.EveryMs) * time.Millisecond
 	ticker := time.NewTicker(every)
 	s := newSampler(m, o.Keep)
-	s.gpm = o.GPM
+	s.gpm, s.everyNs = o.GPM, every.Nanoseconds()
 	go func() {
 		defer ticker.Stop()
 		s.run(ticker.C, max(1, int(slowEvery/every)))
@@ -156,7 +157,8 @@ func (s *Sampler) Stop() {
 }
 
 // Between gives the samples that lie wholly within [fromNs, toNs], in order.
-// whole is false if some of that time is before the oldest sample kept.
+// whole is false if some of that time is before the oldest sample kept: more of it
+// than there is between two.
 func (s *Sampler) Between(fromNs, toNs int64) (samples []Sample, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +172,7 @@ func (s *Sampler) Between(fromNs, toNs int64) (samples []Sample, whole bool) {
 	if s.dropped {
 		oldestNs = s.ring[s.next].BeforeNs
 	}
-	return samples, oldestNs <= fromNs
+	return samples, oldestNs <= fromNs+s.everyNs
 }
 
 // Change is after.Since(before) with the samples in between.

@@ -142,11 +142,11 @@ func TestSampler_BeforeStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Stop()
-	if samples, whole := s.Between(from, nowNs()); len(samples) != 1 || whole {
-		t.Errorf("%d samples, whole %t", len(samples), whole)
+	if samples, whole := s.Between(from, nowNs()); len(samples) != 1 || !whole {
+		t.Errorf("from just before the start: %d samples, whole %t", len(samples), whole)
 	}
-	if _, whole := s.Between(s.startNs, nowNs()); !whole {
-		t.Error("from the start on: not whole")
+	if _, whole := s.Between(s.startNs-2*s.everyNs, nowNs()); whole {
+		t.Error("from two samples before the start: whole")
 	}
 }
 

@@ -112,6 +112,10 @@ func TestRunWithRealVLLM(t *testing.T) {
 	if sum.Counts.Completed != 12 || rec.Manifest.State != record.Complete || !sum.Valid() {
 		t.Errorf("state %s, counts %+v", rec.Manifest.State, sum.Counts)
 	}
+	used := rec.Manifest.Telemetry
+	if worker := used.Change.Processes[0]; used.Truncated || !worker.CPUNs.Known || !used.Threads.Known {
+		t.Errorf("the worker's telemetry: %+v", used)
+	}
 	if len(rec.Steps) < 8 || rec.Manifest.Info.VLLMVersion == "" {
 		t.Errorf("%d steps, vLLM %q", len(rec.Steps), rec.Manifest.Info.VLLMVersion)
 	}
