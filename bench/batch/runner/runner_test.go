@@ -459,8 +459,9 @@ func TestResumeAfterInterruptions(t *testing.T) {
 		}
 		b.Rows = &list{rows: rows}
 		ctx, stop := context.WithCancelCause(t.Context())
-		b.Job.Progress = func(p Progress) {
-			if p.Done >= int64(90*(starts+1)) {
+		steps := 0 // seen with results; how many rows are on disk by then depends on the machine
+		b.Job.Progress = func(Progress) {
+			if steps++; steps == 4 {
 				stop(stopped)
 			}
 		}
@@ -477,6 +478,7 @@ func TestResumeAfterInterruptions(t *testing.T) {
 		}
 	}
 	results := b.results(t)
+	t.Logf("interrupted %d times", starts)
 	if len(results) != len(rows) || starts < 2 {
 		t.Errorf("%d results after %d starts", len(results), starts)
 	}
