@@ -19,7 +19,7 @@ import (
 // ratio with/without, its 95 % interval (Student, over groups), and the sampler's
 // CPU time, of one core.
 func BenchmarkSampling(b *testing.B) {
-	const groups, requests, requestsOnGPU = 6, 24, 1500
+	const groups, requests, requestsOnGPU = 6, 24, 800
 	model, err := resolveModel(b.Context(), "gpt2:2")
 	if err != nil {
 		b.Fatal(err)

@@ -213,16 +213,27 @@ class Run:
 
     def kill(self):
         """Ends its process group: by itself where it can, for what is killed leaves its
-        shared memory behind."""
+        shared memory behind. Who has answered is about to end anyway, and a signal
+        would meet vLLM where it takes its processes down."""
+        if self.end_ns and self.gone():
+            return
         self.process.terminate()
-        until = time.monotonic() + GRACE_S
-        with contextlib.suppress(ProcessLookupError):
-            while time.monotonic() < until:
-                self.process.poll()
-                os.killpg(self.process.pid, 0)
-                time.sleep(0.1)
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if not self.gone():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def gone(self):
+        """Whether nothing of the group is left, within GRACE_S."""
+        until = time.monotonic() + GRACE_S
+        while time.monotonic() < until:
+            self.process.poll()
+            try:
+                os.killpg(self.process.pid, 0)
+            except ProcessLookupError:
+                return True
+            time.sleep(0.1)
+        return False
 
 
 class Job:
