@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,17 +29,64 @@ type killBatch struct {
 	rows    int
 }
 
+// killed is one process of it.
+type killed struct {
+	*exec.Cmd
+	found int64 // bytes of results, at its start
+	said  bytes.Buffer
+	ended chan struct{}
+	err   error // set before ended is closed
+}
+
 // start runs the batch into out, which may hold a part of it already.
-func (k *killBatch) start(t *testing.T, out string) (*exec.Cmd, *bytes.Buffer) {
+func (k *killBatch) start(t *testing.T, out string) *killed {
 	t.Helper()
-	var said bytes.Buffer
-	cmd := exec.Command(k.program, append(append([]string{"batch"}, k.args...), out)...)
-	cmd.Env = append(os.Environ(), k.env...)
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
+	p := &killed{Cmd: exec.Command(k.program, append(append([]string{"batch"}, k.args...), out)...), found: stored(out), ended: make(chan struct{})}
+	p.Env = append(os.Environ(), k.env...)
+	p.Stdout, p.Stderr = &p.said, &p.said
+	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return cmd, &said
+	go func() {
+		defer close(p.ended)
+		p.err = p.Wait()
+	}()
+	return p
+}
+
+// until waits for a condition, or for the end of p, and says which it was.
+func (p *killed) until(holds func() bool) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.ended:
+			return false
+		case <-tick.C:
+			if holds() {
+				return true
+			}
+		}
+	}
+}
+
+// strike kills what victim names, and says whether it was there.
+func (p *killed) strike(victim string, worker, tokenizer int) (hit bool) {
+	kill := func(pid int) {
+		if pid > 1 && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			hit = true
+		}
+	}
+	if victim == "worker" || victim == "both" {
+		kill(worker)
+	}
+	if victim == "tokenizer" {
+		kill(tokenizer)
+	}
+	if victim == "parent" || victim == "both" {
+		hit = p.Process.Kill() == nil || hit // an error if it has ended
+	}
+	return hit
 }
 
 // outputs are the tokens of every row.
@@ -71,27 +119,31 @@ func childrenOf(pid int) (worker, tokenizer int) {
 	return worker, tokenizer
 }
 
-// hasResults says that the first result is on disk.
-func hasResults(out string) bool {
+// stored is how many bytes of results are on disk.
+func stored(out string) (sum int64) {
 	parts, _ := filepath.Glob(filepath.Join(out, "part-*"))
 	journals, _ := filepath.Glob(filepath.Join(out, "journal-*"))
-	for _, path := range journals {
-		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-			return true
+	for _, path := range append(parts, journals...) {
+		if info, err := os.Stat(path); err == nil {
+			sum += info.Size()
 		}
 	}
-	return len(parts) > 0
+	return sum
 }
+
+func hasResults(out string) bool { return stored(out) > 0 }
 
 var victims = []string{"parent", "worker", "both", "tokenizer"}
 
-// TestBatchSurvivesKills kills a batch, its worker, both, or a process that makes
-// its tokens, at random moments between shortly before its first result and its
-// end, each time in a new directory, and goes on with it. STEPBENCH_KILLS is how
-// often. The worker runs a stand-in for vLLM, or with STEPBENCH_KILL_VLLM=1 vLLM
-// itself with the smallest model.
+const killsOfOne = 5 // batch; then it may end
+
+// TestBatchSurvivesKills kills a batch, its worker, both, or a process that makes its
+// tokens, where a random share of its results is on disk, or a while before the first.
+// Each batch is killed killsOfOne times, and ends with the rows of an undisturbed one.
+// STEPBENCH_KILLS is how many kills there are. The worker runs a stand-in for vLLM, or
+// with STEPBENCH_KILL_VLLM=1 vLLM itself with the smallest model.
 func TestBatchSurvivesKills(t *testing.T) {
-	kills := 5
+	kills := killsOfOne
 	if text := os.Getenv("STEPBENCH_KILLS"); text != "" {
 		var err error
 		if kills, err = strconv.Atoi(text); err != nil {
@@ -118,86 +170,83 @@ func TestBatchSurvivesKills(t *testing.T) {
 
 	undisturbed := filepath.Join(dir, "undisturbed")
 	begun := time.Now()
-	cmd, said := k.start(t, undisturbed)
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	first := time.Duration(0)
-	for running := true; running; {
-		select {
-		case err := <-done:
-			if running = false; err != nil {
-				t.Fatalf("%v\n%s", err, said)
-			}
-		case <-time.After(5 * time.Millisecond):
-			if first == 0 && hasResults(undisturbed) {
-				first = time.Since(begun)
-			}
-		}
+	p := k.start(t, undisturbed)
+	p.until(func() bool { return hasResults(undisturbed) })
+	first := time.Since(begun)
+	if <-p.ended; p.err != nil {
+		t.Fatalf("%v\n%s", p.err, &p.said)
 	}
-	whole := time.Since(begun)
-	if first == 0 {
-		first = whole
-	}
-	want := outputs(resultsOf(t, undisturbed))
+	want, all := outputs(resultsOf(t, undisturbed)), stored(undisturbed)
 	if len(want) != k.rows {
 		t.Fatalf("%d of %d rows have outputs", len(want), k.rows)
 	}
 
 	random := rand.New(rand.NewPCG(1, uint64(kills)))
 	struck, kept := map[string]int{}, 0
-	for n := range kills {
+	for n := 0; n < kills; n += killsOfOne {
 		out := filepath.Join(dir, "out")
-		victim := victims[n%len(victims)]
-		earliest := first * 8 / 10
-		after := earliest + time.Duration(random.Float64()*float64(whole-earliest))
-		cmd, said := k.start(t, out)
-		time.Sleep(after)
-		worker, tokenizer := childrenOf(cmd.Process.Pid)
-		opening := !hasResults(out)
-		hit := false
-		kill := func(pid int) {
-			if pid > 1 {
-				hit = syscall.Kill(pid, syscall.SIGKILL) == nil || hit
+		p := k.start(t, out)
+		shares := make([]float64, min(killsOfOne, kills-n))
+		for i := range shares {
+			shares[i] = random.Float64()*1.1 - 0.1
+		}
+		slices.Sort(shares)
+		opening := false // at the last kill of a worker or a tokenizer
+		goOn := func() {
+			died := p.said.String()
+			if !opening || !strings.Contains(died, "open the tokenizer") && !strings.Contains(died, "during open") {
+				t.Fatalf("%v\n%s", p.err, died)
 			}
+			p, opening = k.start(t, out), false // what does not open is not tried again
 		}
-		switch victim {
-		case "parent":
-			kill(cmd.Process.Pid)
-		case "worker":
-			kill(worker)
-		case "both":
-			kill(worker)
-			kill(cmd.Process.Pid)
-		case "tokenizer":
-			kill(tokenizer)
-		}
-		err := cmd.Wait()
-		if hit {
+		for i, share := range shares {
+			reached := func() bool { return stored(out) > max(p.found, int64(share*float64(all))) }
+			if share < 0 {
+				reached = after(time.Duration((1 + 3*share) * float64(first)))
+			}
+			if !p.until(reached) {
+				if p.err == nil {
+					break
+				}
+				goOn()
+				p.until(reached)
+			}
+			victim := victims[i%len(victims)]
+			worker, tokenizer := childrenOf(p.Process.Pid)
+			opening = !hasResults(out)
+			hit := p.strike(victim, worker, tokenizer)
+			t.Logf("kill %d, of the %s at %d of %d bytes: hit %t", n+i, victim, stored(out), all, hit)
+			if !hit {
+				continue
+			}
 			struck[victim]++
-		}
-		if err != nil {
-			// On a machine that has become slower since, what is killed may still be opening,
-			// and what does not open is not tried again.
-			died := said.String()
-			opening = opening && (strings.Contains(died, "open the tokenizer") || strings.Contains(died, "during open"))
-			if !opening && (victim == "worker" || victim == "tokenizer") {
-				t.Errorf("kill %d, of the %s after %v: %v\n%s", n, victim, after, err, said)
+			if victim == "worker" || victim == "tokenizer" {
+				continue // it goes on by itself
 			}
+			<-p.ended
 			if worker > 1 {
 				gone(t, worker)
 			}
 			kept += len(resultsOf(t, out))
-			again, said := k.start(t, out)
-			if err := again.Wait(); err != nil {
-				t.Fatalf("kill %d, of the %s after %v: going on: %v\n%s", n, victim, after, err, said)
+			p = k.start(t, out)
+		}
+		if <-p.ended; p.err != nil {
+			goOn()
+			if <-p.ended; p.err != nil {
+				t.Fatalf("going on: %v\n%s", p.err, &p.said)
 			}
 		}
 		if diff := cmp.Diff(want, outputs(resultsOf(t, out))); diff != "" {
-			t.Fatalf("kill %d, of the %s after %v: rows (-undisturbed +killed)\n%s", n, victim, after, diff)
+			t.Fatalf("rows (-undisturbed +killed)\n%s", diff)
 		}
 		if err := os.RemoveAll(out); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d kills, first result after %v, end after %v: struck in time %v; %d rows were kept over restarts", kills, first, whole, struck, kept)
+	t.Logf("%d kills: struck in time %v; %d rows were kept over restarts", kills, struck, kept)
+}
+
+func after(d time.Duration) func() bool {
+	at := time.Now().Add(d)
+	return func() bool { return time.Now().After(at) }
 }
