@@ -46,6 +46,7 @@ func Markdown(rec *record.Record) string {
 			steps(&b, sum)
 		}
 		ranks(&b, &rec.Manifest)
+		machine(&b, rec, sum)
 	}
 	validity(&b, rec, sum)
 	if sum != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stepbench/bench/record"
+	"stepbench/bench/telemetry"
 	"stepbench/bench/workload"
 	"stepbench/bench/workload/workloadtest"
 	"stepbench/engine"
@@ -49,6 +50,30 @@ func newRecord(t *testing.T, change func(*workload.Flags, *workloadtest.Engine))
 		},
 	}
 	rec.Manifest.SetWorkload(spec)
+	rec.Manifest.Telemetry = &record.Telemetry{
+		SampleHz: 10, Samples: 200, SamplerCPUFrac: telemetry.Of(0.0024), ParentCPUNs: telemetry.Of[int64](300e6),
+		RSSBytes: telemetry.Of[int64](1 << 30), Threads: telemetry.Of[int64](49),
+		Change: telemetry.Change{
+			IntervalNs: 20e9, CPUWorkS: telemetry.Of(39.0), CPUStealS: telemetry.Of(1.0),
+			Processes: []telemetry.ProcessChange{{PID: 7, IntervalNs: 20e9, CPUNs: telemetry.Of[int64](36e9)}},
+		},
+	}
+	return rec
+}
+
+// onGPU adds what a device says, and one that says nothing.
+func onGPU(rec *record.Record) *record.Record {
+	t := rec.Manifest.Telemetry
+	t.Truncated, t.Change.Throttling.StoppedNs = true, telemetry.Of[int64](2e9)
+	t.Change.Devices = []telemetry.DeviceChange{
+		{UUID: "GPU-1", IntervalNs: 20e9, EnergyJ: telemetry.Of(4000.0), PowerCapNs: telemetry.Of[int64](5e9), SWThermalNs: telemetry.Of[int64](1e9), HWThermalNs: telemetry.Of[int64](1e9)},
+		{UUID: "GPU-2", IntervalNs: 20e9, Problem: "NVML: *lost*"},
+	}
+	for _, clock := range []float64{1980, 1755, 1980} {
+		rec.Samples = append(rec.Samples, telemetry.Sample{Devices: []telemetry.DeviceReading{{UUID: "GPU-1", Gauges: telemetry.Gauges{
+			SMClockMHz: telemetry.Of(clock), SMUtilFrac: telemetry.Of(clock / 2000), MemoryUsedBytes: telemetry.Of(int64(clock) << 26),
+		}}}})
+	}
 	return rec
 }
 
@@ -58,6 +83,7 @@ func TestMarkdownGolden(t *testing.T) {
 		rec  *record.Record
 	}{
 		{"complete", newRecord(t, nil)},
+		{"gpu", onGPU(newRecord(t, nil))},
 		{"offline", newRecord(t, func(f *workload.Flags, _ *workloadtest.Engine) { f.RatePerS = math.Inf(1) })},
 		{"interrupted", func() *record.Record {
 			rec := newRecord(t, func(f *workload.Flags, e *workloadtest.Engine) { f.RatePerS, e.AbortNs = 8, 3e9 })
