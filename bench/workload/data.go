@@ -53,7 +53,7 @@ func (l Lengths) MarshalText() ([]byte, error) {
 }
 
 // maxLengths bounds what a damaged manifest can make of a short text.
-const maxLengths = 1 << 24
+const maxLengths = 1 << 22
 
 // UnmarshalText is the inverse of MarshalText.
 func (l *Lengths) UnmarshalText(text []byte) error {

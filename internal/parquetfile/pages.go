@@ -14,8 +14,8 @@ import (
 // What a page may promise: parquet-go makes room for it before it reads it.
 // Writers' defaults are 1 MiB and some thousand values.
 const (
-	maxPageBytes  = 1 << 30
-	maxPageValues = 1 << 28
+	maxPageBytes  = 1 << 28
+	maxPageValues = 1 << 26
 )
 
 // checkPages refuses a file with a page header that promises what is not there.
