@@ -114,9 +114,11 @@ func (p *parquetRows) next() (row Row, err error) {
 
 func (p *parquetRows) row(values parquet.Row) (row Row, err error) {
 	is := func(c *parquet.LeafColumn, v parquet.Value) bool { return c != nil && v.Column() == c.ColumnIndex }
+	text := p.text == nil
 	for _, v := range values {
 		switch null := v.IsNull(); {
 		case is(p.text, v):
+			text = true
 			if null {
 				row.LeftOut = "no text"
 				continue
@@ -143,6 +145,9 @@ func (p *parquetRows) row(values parquet.Row) (row Row, err error) {
 				return row, err
 			}
 		}
+	}
+	if !text {
+		return row, fmt.Errorf("a damaged Parquet file: a row without a value of %s", p.textName)
 	}
 	if p.ids != nil {
 		return row, checkIDs("token_ids", len(row.Tokens))
