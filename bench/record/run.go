@@ -21,7 +21,6 @@ type Run struct {
 	journal *os.File
 	startNs int64
 	watch   *watch // nil without telemetry, and after it
-	sampled bool
 	samples []telemetryRow
 }
 

@@ -82,7 +82,7 @@ func (r *Run) Watch(w Watched) error {
 func (r *Run) Unwatch() {
 	if r.watch != nil {
 		r.Manifest.Telemetry, r.samples = r.watch.end()
-		r.sampled, r.watch = r.watch.sampler != nil, nil
+		r.watch = nil
 	}
 }
 
@@ -129,7 +129,7 @@ func (t *watch) end() (*Telemetry, []telemetryRow) {
 
 // writeTelemetry puts the samples beside the other tables.
 func (r *Run) writeTelemetry(hash string) error {
-	if !r.sampled {
+	if t := r.Manifest.Telemetry; t == nil || t.SampleHz == 0 {
 		return nil
 	}
 	var err error
