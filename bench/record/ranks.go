@@ -12,9 +12,11 @@ type asker interface {
 	Call(ctx context.Context, method string, args, reply any) error
 }
 
-// WithRanks executes a plan on e and keeps what each of its ranks used meanwhile.
+// Measure executes a plan on e, keeps what each of its ranks used meanwhile, and ends
+// telemetry: what was watched may be gone by Finish.
 // The ranks are asked before and after, and not at all after a failure.
-func (r *Run) WithRanks(ctx context.Context, e asker, execute func() error) error {
+func (r *Run) Measure(ctx context.Context, e asker, execute func() error) error {
+	defer r.Unwatch()
 	if len(e.Info().Ranks) == 0 {
 		return execute()
 	}

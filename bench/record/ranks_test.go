@@ -35,13 +35,13 @@ func (s *spread) Call(_ context.Context, method string, _, reply any) error {
 	return json.Unmarshal(text, reply)
 }
 
-func TestWithRanks(t *testing.T) {
+func TestMeasure(t *testing.T) {
 	t.Parallel()
 	run, two, failed := &Run{}, &spread{ranks: 2}, errors.New("failed")
-	if err := run.WithRanks(t.Context(), two, func() error { return failed }); !errors.Is(err, failed) || two.asked != 1 || run.Manifest.Ranks != nil {
+	if err := run.Measure(t.Context(), two, func() error { return failed }); !errors.Is(err, failed) || two.asked != 1 || run.Manifest.Ranks != nil {
 		t.Errorf("a failure: %v, asked %d times, ranks %+v", err, two.asked, run.Manifest.Ranks)
 	}
-	if err := run.WithRanks(t.Context(), two, func() error { return nil }); err != nil {
+	if err := run.Measure(t.Context(), two, func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	want := []engine.RankUse{
@@ -52,7 +52,7 @@ func TestWithRanks(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	one := &spread{}
-	if err := (&Run{}).WithRanks(t.Context(), one, func() error { return nil }); err != nil || one.asked != 0 {
+	if err := (&Run{}).Measure(t.Context(), one, func() error { return nil }); err != nil || one.asked != 0 {
 		t.Errorf("one process: %v, asked %d times", err, one.asked)
 	}
 }

@@ -78,7 +78,7 @@ func (r *Run) Watch(w Watched) error {
 }
 
 // Unwatch ends telemetry while what is watched is still there: a worker that has
-// ended and a device that is closed tell nothing more. Finish does it too.
+// ended and a device that is closed tell nothing more. Measure and Finish do it.
 func (r *Run) Unwatch() {
 	if r.watch != nil {
 		r.Manifest.Telemetry, r.samples = r.watch.end()

@@ -146,7 +146,7 @@ func (s *session) execute(ctx context.Context, run *record.Run, t task) error {
 		return err
 	}
 	sink := run.Sink()
-	return run.WithRanks(ctx, s.worker, func() error {
+	return run.Measure(ctx, s.worker, func() error {
 		return workload.Run(ctx, s.worker, spec, plan, func(b engine.Batch) error {
 			s.Progress.Update(b.Progress)
 			return sink(b)

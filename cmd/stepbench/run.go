@@ -155,9 +155,8 @@ func execute(ctx context.Context, e *engine.Remote, run *record.Run, flags workl
 	if err := run.Watch(record.Watched{Host: telemetry.NewHost(), Devices: devices, WorkerPID: e.PID(), SampleHz: hz}); err != nil {
 		return err
 	}
-	defer run.Unwatch() // the worker ends soon, and what it used with it
 	sink := run.Sink()
-	return run.WithRanks(ctx, e, func() error {
+	return run.Measure(ctx, e, func() error {
 		return workload.Run(ctx, e, spec, plan, func(b engine.Batch) error {
 			p.update(b.Progress)
 			return sink(b)
